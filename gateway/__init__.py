@@ -1,0 +1,1 @@
+"""SealGate's portal: rooms over a common ground, on top of the cellar packages."""

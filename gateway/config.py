@@ -1,0 +1,166 @@
+"""Settings: SEALGATE_… variables, secrets from files, every problem reported at once by name."""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gateway.errors import ConfigError
+
+PREFIX = "SEALGATE_"
+KEY_BYTES = 32
+
+
+class Settings(BaseSettings):
+    """All that an installation decides; see docs/architecture.md for the embedded and production values.
+
+    `home` is the state folder; everything not named otherwise lives below it. `public_origin` is the origin of every
+    absolute link and must be https unless its host is loopback.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    home: Path
+    public_origin: str
+    company_name: str
+    company_uscc: str = Field(pattern=r"^[0-9A-Z]{18}$")
+    fonds: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,5}$")
+
+    database_url: str | None = None
+    keyring_url: str | None = None
+    trusted_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_proxies: int = Field(default=0, ge=0, le=3)
+
+    storage: Literal["local", "s3"] = "local"
+    s3_endpoint: str | None = None
+    s3_region: str = "us-east-1"
+    s3_access_key_file: Path | None = None
+    s3_secret_key_file: Path | None = None
+    s3_bucket_objects: str = "sealgate-objects"
+    s3_bucket_bundles: str = "sealgate-bundles"
+    s3_bucket_evidence: str = "sealgate-evidence"
+    s3_bucket_audit: str = "sealgate-audit"
+
+    queue: Literal["sqlite", "redis"] = "sqlite"
+    redis_url: str | None = None
+    limiter_url: str = "memory://"
+
+    smtp_host: str | None = None
+    smtp_port: int = 25
+    smtp_user: str | None = None
+    smtp_password_file: Path | None = None
+    smtp_starttls: bool = True
+    mail_from: str = "sealgate@localhost"
+
+    demo: bool = False
+    small_company: bool = False
+    converter: Path | None = None
+
+    @field_validator("trusted_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return tuple(h.strip() for h in value.split(",") if h.strip()) if isinstance(value, str) else value
+
+    @field_validator("home")
+    @classmethod
+    def _absolute_home(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("public_origin")
+    @classmethod
+    def _bare_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+            raise ValueError("must be an origin such as https://files.example.com")
+        if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError("must be https unless the host is loopback")
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @model_validator(mode="after")
+    def _parts_belong_together(self) -> "Settings":
+        wanted = []
+        if self.storage == "s3":
+            wanted += [n for n in ("s3_endpoint", "s3_access_key_file", "s3_secret_key_file") if getattr(self, n) is None]
+        if self.queue == "redis" and self.redis_url is None:
+            wanted.append("redis_url")
+        if wanted:
+            raise ValueError("also needed: " + ", ".join(PREFIX + n.upper() for n in wanted))
+        return self
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of the business database."""
+        return self.database_url or f"sqlite:///{self.home / 'sealgate.db'}"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the 0600 key files."""
+        return self.home / "keys"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Host names the portal answers to."""
+        return self.trusted_hosts or (urlsplit(self.public_origin).hostname or "localhost",)
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies carry Secure: always, except on a loopback http origin."""
+        return self.public_origin.startswith("https://")
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from the environment (and overrides); raises ConfigError naming every missing or bad variable at once."""
+    try:
+        if environ is None:
+            return Settings(**overrides)
+        given = {k[len(PREFIX) :].lower(): v for k, v in environ.items() if k.startswith(PREFIX)}
+        return _Explicit(**{**given, **overrides})
+    except ValidationError as error:
+        raise ConfigError([_problem(e["loc"], e["msg"]) for e in error.errors()]) from error
+
+
+class _Explicit(Settings):
+    """Settings that read nothing but what they are handed."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def _problem(loc: tuple[int | str, ...], message: str) -> str:
+    name = PREFIX + "_".join(str(part) for part in loc).upper() if loc else "settings"
+    return f"{name}: {message.removeprefix('Value error, ')}"
+
+
+def read_secret(path: Path) -> bytes:
+    """The bytes of a secret file, stripped of one trailing newline; refuses one that group or others may read."""
+    try:
+        mode = path.stat().st_mode
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError([f"{path.name}: cannot be read"]) from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise ConfigError([f"{path.name}: readable by others; set its mode to 0600"])
+    return content.removesuffix(b"\n")
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Makes a new 0600 file durably; refuses to overwrite."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
