@@ -145,6 +145,11 @@ class Database:
         """Whether the embedded engine serves."""
         return self.engine.dialect.name == "sqlite"
 
+    @property
+    def writing(self) -> bool:
+        """Whether this thread is inside a write transaction."""
+        return getattr(self._local, "session", None) is not None
+
     def _session(self) -> Session:
         session = Session(self.engine, expire_on_commit=False, autoflush=True)
         session.info["mac_key"] = self._mac_key

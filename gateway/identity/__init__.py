@@ -1,0 +1,1 @@
+"""The room of people: staff accounts, partner organisations and contacts, credentials, sessions."""

@@ -1,0 +1,1 @@
+"""The room of release: shares, approvals, copies, bundles, tickets."""
