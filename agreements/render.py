@@ -1,7 +1,7 @@
 """The agreement as PDF/A-2b, its page images, and its digest.
 
-The bytes that `render` returns are revision 0: they are shown, hashed and agreed to. Signatures are later added as incremental
-revisions, so the places for signature and date are labelled empty boxes on the last page.
+The bytes that `render` returns are revision 0: they are shown, hashed and agreed to. Signatures are later added
+as incremental revisions, so the places for signature and date are labelled empty boxes on the last page.
 """
 
 import datetime
@@ -26,7 +26,8 @@ _PDFIUM = threading.Lock()
 def render(filled: FilledText, *, number: str, date: datetime.date, draft: bool = False) -> bytes:
     """Set the agreement on A4, Chinese first, then English, with the signature places of both parties.
 
-    Equal input gives equal bytes. `number` stands in the footer, `date` is the document's date, `draft` prints 草稿 on every page.
+    Equal input gives equal bytes. `number` stands in the footer, `date` is the document's date,
+    `draft` prints 草稿 on every page.
 
     Raises:
         MissingGlyph: the embedded font lacks a character; names all of them.

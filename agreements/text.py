@@ -1,8 +1,9 @@
 """The text of an agreement: a bilingual template, and the template filled with one agreement's values.
 
-A template is plain lines. The first is the title. A line that opens with a clause number ("一、" or "1 ") is a clause; in Chinese
-the words up to the first full stop are its heading. `{name}` is a placeholder; there is no other markup. The structure is read before
-any value is put in, and each placeholder is replaced once, so that a value can never become structure or another placeholder.
+A template is plain lines. The first is the title. A line that opens with a clause number ("一、" or "1 ") is a
+clause; in Chinese the words up to the first full stop are its heading. `{name}` is a placeholder; there is no other
+markup. The structure is read before any value is put in, and each placeholder is replaced once, so that a value can
+never become structure or another placeholder.
 """
 
 import hashlib
@@ -98,8 +99,9 @@ def check_value(field: str, value: str, limit: int | None = None) -> None:
     """Refuse a value that could hide, reorder or fake words on a page.
 
     Raises:
-        BadValue: longer than `limit` (default: the field's own), or holds a control, format (bidi, zero-width), unassigned or
-            invisible character. Private-use characters pass here and are named by `MissingGlyph` when the page is set.
+        BadValue: longer than `limit` (default: the field's own), or holds a control, format (bidi, zero-width),
+            unassigned or invisible character. Private-use characters pass here and are named by `MissingGlyph` when
+            the page is set.
     """
     allowed = limit or LONG_FIELDS.get(field, MAX_LENGTH)
     if len(value) > allowed:
@@ -119,7 +121,11 @@ def _refusal(character: str) -> str:
 
 
 def _is_variation_selector(character: str) -> bool:
-    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef" or "\u180b" <= character <= "\u180f"
+    return (
+        "\ufe00" <= character <= "\ufe0f"
+        or "\U000e0100" <= character <= "\U000e01ef"
+        or "\u180b" <= character <= "\u180f"
+    )
 
 
 def _is_blank(value: str) -> bool:
@@ -152,12 +158,15 @@ def _put(text: str, values: Mapping[str, str]) -> str:
 def _digest(version: str, zh: tuple[Paragraph, ...], en: tuple[Paragraph, ...]) -> str:
     """Hash the words as canonical JSON (docs/formats.md, Evidence)."""
     rows = {tag: [[p.kind, p.number, p.text] for p in side] for tag, side in (("zh", zh), ("en", en))}
-    data = json.dumps({"v": 1, "version": version, **rows}, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    data = json.dumps(
+        {"v": 1, "version": version, **rows}, ensure_ascii=False, sort_keys=True, separators=(",", ":")
+    )
     return hashlib.sha256(data.encode()).hexdigest()
 
 
-# The company's own text (policy.md §8). The words on invisible marks are left out: they may stand only while such marks are
-# applied. The last line of the policy's text, the places for signatures and dates, is set as boxes by the renderer.
+# The company's own text (policy.md §8). The words on invisible marks are left out: they may stand only while such
+# marks are applied. The last line of the policy's text, the places for signatures and dates, is set as boxes by
+# the renderer.
 DEFAULT = AgreementText(
     version="NDA-1",
     zh="""客户信息保密协议

@@ -29,12 +29,14 @@ def typeset(layout: str, data: Mapping[str, Json], day: datetime.date) -> bytes:
         RenderError: the document could not be set.
     """
     require_glyphs(_strings(data))
-    source = resources.files("agreements").joinpath("typst", layout).read_bytes()
+    source = resources.files("agreements").joinpath("templates", layout).read_bytes()
     stamp = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", typst.TypstWarning)
-            compiler = typst.Compiler(source, font_paths=_fonts(), sys_inputs={"data": json.dumps(data, ensure_ascii=False)})
+            compiler = typst.Compiler(
+                source, font_paths=_fonts(), sys_inputs={"data": json.dumps(data, ensure_ascii=False)}
+            )
             result = compiler.compile(format="pdf", pdf_standards="a-2b", timestamp=stamp)
     except (typst.TypstError, typst.TypstWarning) as failure:
         raise _translated(failure) from None
