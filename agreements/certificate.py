@@ -35,8 +35,8 @@ def certificate(
 ) -> bytes:
     """Return the certificate as PDF/A-2b, Chinese and English side by side; equal input gives equal bytes.
 
-    A certificate is only made of evidence whose signature verifies. Characters that the embedded font lacks, as a browser's name
-    may hold, are written as \\u{…}.
+    A certificate is only made of evidence whose signature verifies. Characters that the embedded font lacks, as a
+    browser's name may hold, are written as \\u{…}.
 
     Raises:
         EvidenceError: the signature does not verify, or `countersigned_at` is not UTC.
@@ -46,6 +46,7 @@ def certificate(
     if countersigned_at.utcoffset() != datetime.timedelta(0):
         raise EvidenceError("countersigned_at: not UTC")
     data: dict[str, Json] = {
+        "title": "签署完成证明 Certificate of completion",
         "number": printable(facts.agreement_no),
         "year": countersigned_at.year,
         "month": countersigned_at.month,

@@ -35,6 +35,9 @@ LONG_FIELDS: Mapping[str, int] = {
 # These letters and marks are drawn as nothing, so a name made of them would look blank or like another name.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
+# A line cannot break beside these, so a chain of them would run off the page.
+_UNBREAKING = frozenset("\u2011\u0f0c\u035c\u035d\u035e\u035f\u0360\u0361\u0362")
+
 
 @dataclass(frozen=True)
 class AgreementText:
@@ -117,6 +120,8 @@ def _refusal(character: str) -> str:
         return "format or direction character"
     if category in {"Cc", "Cs", "Cn", "Zl", "Zp"}:
         return "control or unassigned character"
+    if character in _UNBREAKING or (category == "Zs" and character not in " \u3000"):
+        return "unbreaking or unusual space or hyphen"
     return "invisible character" if character in _INVISIBLE or _is_variation_selector(character) else ""
 
 

@@ -29,7 +29,8 @@ def typeset(layout: str, data: Mapping[str, Json], day: datetime.date) -> bytes:
         RenderError: the document could not be set.
     """
     require_glyphs(_strings(data))
-    source = resources.files("agreements").joinpath("templates", layout).read_bytes()
+    folder = resources.files("agreements") / "templates"
+    source = (folder / "common.typ").read_bytes() + (folder / layout).read_bytes()
     stamp = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
     try:
         with warnings.catch_warnings():
