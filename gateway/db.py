@@ -133,12 +133,16 @@ def _apply_defaults(row: Any) -> None:
 
 
 class Database:
-    """One engine and the key of its guarded rows; safe to use from several threads."""
+    """One engine and the key of its guarded rows; safe to use from several threads.
+
+    `hooks` are handed to every session in its `info`: what the ground's modules need to know after a commit.
+    """
 
     def __init__(self, url: str, mac_key: bytes) -> None:
         self.engine = _engine(url)
         self._mac_key = mac_key
         self._local = threading.local()
+        self.hooks: dict[str, Any] = {}
 
     @property
     def is_sqlite(self) -> bool:
@@ -152,7 +156,7 @@ class Database:
 
     def _session(self) -> Session:
         session = Session(self.engine, expire_on_commit=False, autoflush=True)
-        session.info["mac_key"] = self._mac_key
+        session.info.update(self.hooks, mac_key=self._mac_key)
         event.listen(session, "before_flush", _seal_changes)
         return session
 

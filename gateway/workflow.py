@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from sqlalchemy.orm import Session
 
 from gateway.audit.service import record
+from gateway.db import new_id
 from gateway.deps import Deps, Event, require_reason
 from gateway.errors import NotAllowed, Refused, StaleFactor, WrongState
 from gateway.notify.service import Recipient, tell
@@ -58,6 +59,7 @@ Teller = Callable[[Step], Sequence[tuple[str, Sequence[Recipient], Mapping[str, 
 class Move:
     """One row of a process table. `sources` holds "" for a start. `who` None: only the system. `records` are extras the entry must hold.
 
+    `system`: the gateway itself may also do it, when a subscriber follows from something else. `act`: binds or releases, drawn as a seal.
     `guards` say why not (a Refused) or None; `tells` give (event, recipients, fields) for the notifications.
     """
 
@@ -72,6 +74,7 @@ class Move:
     records: tuple[str, ...] = ()
     tells: tuple[Teller, ...] = ()
     act: bool = False
+    system: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,8 @@ def move(
     Raises WrongState when the table has no such row, NotAllowed when the actor's roles do not fit, StaleFactor when the move
     needs a fresh second factor, Invalid when the reason is missing, and whatever Refused a guard answers.
     """
-    source = "" if row.state is None else row.state
+    source = row.state or ""
+    row.id = row.id or new_id()
     found = process.find(source, event)
     if found is None:
         raise WrongState
@@ -146,9 +150,8 @@ def move(
 
 def _check(found: Move, step: Step) -> None:
     actor = step.actor
-    if found.who is None and actor.kind != "system":
-        raise NotAllowed
-    if found.who is not None and actor.kind != "system" and not actor.has(*found.who):
+    allowed = found.system or found.who is None if actor.kind == "system" else found.who is not None and actor.has(*found.who)
+    if not allowed:
         raise NotAllowed
     if found.fresh:
         require_fresh(step.deps, step.session, actor, step.now)
