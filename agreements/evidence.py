@@ -25,6 +25,7 @@ CONTEXT = b"sealgate.agreement.evidence.v1\n"
 SIGNATURE_VERSION = 1
 SIGNATURE_BYTES = 73
 MAX_BYTES = 64 * 1024
+MAX_USER_AGENT = 512
 
 CONSENT_VERSION = "consent-1"
 CONSENT_ZH = (
@@ -76,6 +77,21 @@ class Access:
     ip: str
     user_agent: str
     session_sha256: str
+
+    @classmethod
+    def of(cls, *, ip: str, user_agent: str, session_id: str) -> "Access":
+        """Build it from what a request says: a hostile agent string is cut and its control characters are replaced.
+
+        Raises:
+            EvidenceError: `ip` is not an address.
+        """
+        shown = unicodedata.normalize("NFC", user_agent)[:MAX_USER_AGENT]
+        shown = "".join("?" if unicodedata.category(c) in {"Cc", "Cs"} else c for c in shown)
+        try:
+            address = str(ipaddress.ip_address(ip))
+        except ValueError:
+            raise EvidenceError("access.ip: not an address") from None
+        return cls(address, shown, hashlib.sha256(session_id.encode()).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -222,16 +238,12 @@ def _moment(text: str) -> datetime.datetime:
 def _check(e: Evidence) -> None:
     if type(e.version) is not int or e.version != VERSION:
         raise EvidenceError("version: unknown")
-    _check_strings("", asdict(e))
-    digests = {
-        "pdf_sha256": e.pdf_sha256,
-        "text_sha256": e.text_sha256,
-        "session_sha256": e.access.session_sha256,
-    }
-    if e.drawing_sha256 is not None:
-        digests["drawing_sha256"] = e.drawing_sha256
-    for name, value in digests.items():
-        _require(name, bool(_SHA256.fullmatch(value)))
+    for part in (e, e.signer, e.consent, e.access, e.authentication, *e.events):
+        _check_texts(part)
+    _require("pdf_sha256", _is_digest(e.pdf_sha256))
+    _require("text_sha256", _is_digest(e.text_sha256))
+    _require("session_sha256", _is_digest(e.access.session_sha256))
+    _require("drawing_sha256", e.drawing_sha256 is None or _is_digest(e.drawing_sha256))
     for at in (e.signed_at, e.authentication.at, *(event.at for event in e.events)):
         _require("a time", at.utcoffset() == datetime.timedelta(0))
     _require("signer.uscc", bool(_USCC.fullmatch(e.signer.uscc)))
@@ -246,19 +258,22 @@ def _require(name: str, holds: bool) -> None:
         raise EvidenceError(f"{name}: not of the form asked for")
 
 
-def _check_strings(name: str, value: Any) -> None:
+def _check_texts(part: Any) -> None:
     """Every text is there, in NFC and free of control characters and lone surrogates; so it has one byte form."""
-    if isinstance(value, dict):
-        for member in value:
-            _check_strings(f"{name}.{member}".lstrip("."), value[member])
-    elif isinstance(value, list | tuple):
-        for member in value:
-            _check_strings(name, member)
-    elif isinstance(value, str):
-        blank = not value.strip() and name != "access.user_agent"
-        barred = any(unicodedata.category(c) in {"Cc", "Cs"} for c in value)
-        if blank or barred or unicodedata.normalize("NFC", value) != value:
-            raise EvidenceError(f"{name}: blank, not NFC, or with control characters")
+    for field in fields(part):
+        if field.type is str:
+            _require(field.name, _is_text(getattr(part, field.name), may_be_empty=field.name == "user_agent"))
+
+
+def _is_text(value: object, *, may_be_empty: bool) -> bool:
+    if not isinstance(value, str) or not (value.strip() or may_be_empty):
+        return False
+    barred = any(unicodedata.category(character) in {"Cc", "Cs"} for character in value)
+    return not barred and unicodedata.normalize("NFC", value) == value
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and bool(_SHA256.fullmatch(value))
 
 
 def _is_address(text: str) -> bool:

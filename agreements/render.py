@@ -14,10 +14,11 @@ from contextlib import contextmanager
 import pypdfium2
 
 from agreements.errors import BadDocument
-from agreements.text import FilledText, Paragraph
+from agreements.text import FilledText, Paragraph, check_value
 from agreements.typesetting import Json, typeset
 
 IMAGE_TYPE = "image/webp"
+MAX_NUMBER = 60
 
 # PDFium keeps global state and may be entered by one thread only.
 _PDFIUM = threading.Lock()
@@ -30,9 +31,11 @@ def render(filled: FilledText, *, number: str, date: datetime.date, draft: bool 
     `draft` prints 草稿 on every page.
 
     Raises:
+        BadValue: `number` is not fit for a footer.
         MissingGlyph: the embedded font lacks a character; names all of them.
         RenderError: the document could not be set.
     """
+    check_value("number", number, MAX_NUMBER)
     data: dict[str, Json] = {
         "title": filled.zh_paragraphs[0].text,
         "number": number,
