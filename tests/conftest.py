@@ -22,7 +22,7 @@ settings.register_profile("soak", max_examples=5000, deadline=None, suppress_hea
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if CI else "local"))
 
 # A developer's own installation must not leak into the tests, nor a test's into another's child process.
-for _name in [name for name in os.environ if name.startswith("SEALGATE_")]:
+for _name in [name for name in os.environ if name.startswith("SEALGATE_") and name != "SEALGATE_CACHE"]:
     del os.environ[_name]
 
 
