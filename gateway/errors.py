@@ -58,10 +58,11 @@ class UnrecordedChange(SealGateError):
 
 
 class Refused(SealGateError):
-    """A rule said no. Services record the refusal first and raise afterwards."""
+    """A rule said no. Services record the refusal first and raise afterwards; `recorded` keeps the door from writing it twice."""
 
     code = "REFUSED"
     text = Text("不允许此操作。", "This is not allowed.")
+    recorded = False
 
 
 class NotAllowed(Refused):
