@@ -25,7 +25,7 @@ limit_request_field_size = 8190
 # The heartbeat file is in memory: a slow disk must not kill a worker.
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn makes its file there with a random name.
 accesslog = "-"
-# No query string and no referrer: tickets and invitations never reach a log.
-access_log_format = '%(h)s "%(m)s %(U)s %(H)s" %(s)s %(B)s %(M)sms'
+# No address of a page: tickets and invitations stand in it, and must never reach a log.
+access_log_format = "%(h)s %(m)s %(s)s %(B)s %(M)sms"
 # Caddy is the only peer; the portal itself decides how many proxies it trusts (SEALGATE_TRUSTED_PROXIES).
 forwarded_allow_ips = "*"
