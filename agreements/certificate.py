@@ -2,7 +2,6 @@
 
 import base64
 import datetime
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from agreements.errors import EvidenceError
 from agreements.evidence import CONTEXT, Event, Evidence, key_id, verify
 from agreements.render import digest
+from agreements.text import refusal
 from agreements.typesetting import Json, has_glyph, typeset
 
 
@@ -67,14 +67,8 @@ def certificate(
 
 
 def printable(text: str) -> str:
-    """Return `text` with each character that would not be seen written as \\u{…}."""
-    return "".join(c if _is_seen(c) else f"\\u{{{ord(c):x}}}" for c in text)
-
-
-def _is_seen(character: str) -> bool:
-    return unicodedata.category(character) not in {"Cc", "Cf", "Co", "Cn", "Zl", "Zp"} and has_glyph(
-        character
-    )
+    """Return `text` with each character that would not be seen, or would disturb others, written as \\u{…}."""
+    return "".join(c if has_glyph(c) and not refusal(c) else f"\\u{{{ord(c):x}}}" for c in text)
 
 
 Row = tuple[str, str]

@@ -55,12 +55,19 @@ def normalise(data: bytes) -> Drawing:
     if not data.startswith(_PNG):
         raise BadDrawing("not a PNG")
     pixels = _decoded(data)
-    if pixels.getcolors(maxcolors=1) is not None:
+    if _is_blank(pixels):
         raise BadDrawing("nothing is drawn")
     buffer = io.BytesIO()
     pixels.save(buffer, format="PNG")
     png = buffer.getvalue()
     return Drawing(png, hashlib.sha256(png).hexdigest(), pixels.width, pixels.height)
+
+
+def _is_blank(pixels: Image.Image) -> bool:
+    """What counts is what would be seen on white paper: clear or white ink is no signature."""
+    paper = Image.new("RGBA", pixels.size, "white")
+    paper.alpha_composite(pixels)
+    return paper.convert("RGB").getcolors(maxcolors=1) is not None
 
 
 def _decoded(data: bytes) -> Image.Image:

@@ -33,10 +33,10 @@ LONG_FIELDS: Mapping[str, int] = {
     "purpose": 500,
 }
 # These letters and marks are drawn as nothing, so a name made of them would look blank or like another name.
-_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 # A line cannot break beside these, so a chain of them would run off the page.
-_UNBREAKING = frozenset("\u2011\u0f0c\u035c\u035d\u035e\u035f\u0360\u0361\u0362")
+_UNBREAKING = frozenset("\u2011\u0f0c")
 
 
 @dataclass(frozen=True)
@@ -103,34 +103,30 @@ def check_value(field: str, value: str, limit: int | None = None) -> None:
 
     Raises:
         BadValue: longer than `limit` (default: the field's own), or holds a control, format (bidi, zero-width),
-            unassigned or invisible character. Private-use characters pass here and are named by `MissingGlyph` when
+            unassigned, combining or invisible character. Private-use characters pass here and are named by `MissingGlyph` when
             the page is set.
     """
     allowed = limit or LONG_FIELDS.get(field, MAX_LENGTH)
     if len(value) > allowed:
         raise BadValue(field, f"longer than {allowed} characters")
     for character in value:
-        if reason := _refusal(character):
+        if reason := refusal(character):
             raise BadValue(field, f"{reason} U+{ord(character):04X}")
 
 
-def _refusal(character: str) -> str:
+def refusal(character: str) -> str:
+    """Say why this character may not stand in an agreement; empty where it may."""
     category = unicodedata.category(character)
     if category == "Cf":
         return "format or direction character"
     if category in {"Cc", "Cs", "Cn", "Zl", "Zp"}:
         return "control or unassigned character"
+    if category.startswith("M"):
+        # What is left after composition stands over its neighbour, as a stroke through a word would.
+        return "combining mark"
     if character in _UNBREAKING or (category == "Zs" and character not in " \u3000"):
         return "unbreaking or unusual space or hyphen"
-    return "invisible character" if character in _INVISIBLE or _is_variation_selector(character) else ""
-
-
-def _is_variation_selector(character: str) -> bool:
-    return (
-        "\ufe00" <= character <= "\ufe0f"
-        or "\U000e0100" <= character <= "\U000e01ef"
-        or "\u180b" <= character <= "\u180f"
-    )
+    return "invisible character" if character in _INVISIBLE else ""
 
 
 def _is_blank(value: str) -> bool:

@@ -17,6 +17,7 @@ from agreements.errors import MissingGlyph, RenderError
 Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
 
 _UNDISPLAYED = re.compile(r"the text (.+?) (?:could not|cannot) be displayed")
+_ESCAPED = re.compile(r"\\u\{([0-9a-f]+)\}")
 
 
 def typeset(layout: str, data: Mapping[str, Json], day: datetime.date) -> bytes:
@@ -29,8 +30,12 @@ def typeset(layout: str, data: Mapping[str, Json], day: datetime.date) -> bytes:
         RenderError: the document could not be set.
     """
     require_glyphs(_strings(data))
+    return _compiled(layout, data, day)
+
+
+def _compiled(layout: str, data: Mapping[str, Json], day: datetime.date) -> bytes:
     folder = resources.files("agreements") / "templates"
-    source = (folder / "common.typ").read_bytes() + (folder / layout).read_bytes()
+    source = (folder / "page.typ").read_bytes() + (folder / layout).read_bytes()
     stamp = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
     try:
         with warnings.catch_warnings():
@@ -87,5 +92,5 @@ def _strings(value: object) -> Iterator[str]:
 def _translated(failure: Exception) -> RenderError:
     """The cmap is asked first; this catches what shaping alone finds, such as a mark the font cannot place."""
     if named := _UNDISPLAYED.search(str(failure)):
-        return MissingGlyph(named[1].strip("\"'`"))
+        return MissingGlyph(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), named[1].strip("\"'`")))
     return RenderError("the document could not be set")

@@ -1,0 +1,186 @@
+"""The certificate of completion: every fact on the page, nothing without a good signature, and a recipe that works."""
+
+import base64
+import dataclasses
+import datetime
+import hashlib
+import re
+import shlex
+import shutil
+import subprocess
+
+import pypdfium2
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from agreements import certificate as module
+from agreements.certificate import LogReference, certificate, printable
+from agreements.errors import EvidenceError
+from agreements.evidence import Access, Event, canonical, key_id, sign
+
+AT = datetime.datetime(2026, 11, 23, 6, 30, tzinfo=datetime.UTC)
+LOG = (LogReference("NDA_SIGNED", 41, "ab" * 32), LogReference("NDA_COUNTERSIGNED", 42, "cd" * 32))
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\s", "", text)
+
+
+def without_footers(text: str) -> str:
+    """A paragraph that runs over a page has the footer in its midst."""
+    return re.sub(r"BM-2026-0001\d/\d", "", text)
+
+
+@pytest.fixture(scope="module")
+def data(evidence):
+    return canonical(evidence)
+
+
+@pytest.fixture(scope="module")
+def page(data, key):
+    return certificate(
+        data, sign(data, key), key.public_key(), countersigned_by="总经理 示例", countersigned_at=AT, log=LOG
+    )
+
+
+def test_every_fact_stands_on_the_page(page, data, evidence, key, words):
+    found = words(page)
+    facts = [
+        evidence.agreement_no,
+        evidence.template_version,
+        evidence.pdf_sha256,
+        evidence.text_sha256,
+        evidence.drawing_sha256,
+        *dataclasses.astuple(evidence.signer),
+        evidence.consent.text,
+        evidence.consent.version,
+        evidence.access.ip,
+        evidence.access.user_agent,
+        evidence.access.session_sha256,
+        "2026-11-23 03:20:05 UTC",
+        "totp, 2026-11-23 03:19:45 UTC",
+        "2026-11-23 03:16:05 UTC",
+        "viewed，页 pages 1、2、3",
+        "总经理 示例",
+        "2026-11-23 06:30:00 UTC",
+        "#41 " + "ab" * 32,
+        "NDA_COUNTERSIGNED",
+        hashlib.sha256(data).hexdigest(),
+        key_id(key.public_key()).hex(),
+        base64.b64encode(sign(data, key)).decode(),
+    ]
+    assert [fact for fact in facts if squeezed(fact) not in found] == []
+
+
+def test_the_evidence_stands_on_the_page_as_it_is(page, data, words):
+    assert squeezed(data.decode()) in without_footers(words(page))
+
+
+def test_equal_input_gives_equal_bytes(page, data, key):
+    again = certificate(
+        data, sign(data, key), key.public_key(), countersigned_by="总经理 示例", countersigned_at=AT, log=LOG
+    )
+    assert again == page
+
+
+def test_no_certificate_without_a_good_signature(data, key):
+    signature = sign(data, key)
+    other = Ed25519PrivateKey.generate()
+    for evidence, seal, public in (
+        (data.replace(b"totp", b"sms "), signature, key.public_key()),
+        (data, signature[:-1] + bytes([signature[-1] ^ 1]), key.public_key()),
+        (data, signature, other.public_key()),
+    ):
+        with pytest.raises(EvidenceError):
+            certificate(evidence, seal, public, countersigned_by="总经理", countersigned_at=AT)
+
+
+def test_a_time_without_utc_is_refused(data, key):
+    for at in (AT.replace(tzinfo=None), AT.astimezone(datetime.timezone(datetime.timedelta(hours=8)))):
+        with pytest.raises(EvidenceError, match="UTC"):
+            certificate(
+                data, sign(data, key), key.public_key(), countersigned_by="总经理", countersigned_at=at
+            )
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "😀" * 300,
+        "#panic() *x* $y$ ] [",
+        "\u202egnitirw",
+        "A" * 512,
+        "\ue000",
+        "𠮷",
+        "</x>{}",
+        "\u00a0" * 500,
+    ],
+)
+def test_a_hostile_browser_name_is_shown_and_never_stops_the_certificate(
+    evidence, key, words, outside, agent
+):
+    access = Access.of(ip="192.0.2.7", user_agent=agent, session_id="s")
+    data = canonical(dataclasses.replace(evidence, access=access))
+    page = certificate(
+        data, sign(data, key), key.public_key(), countersigned_by="甲" * 200, countersigned_at=AT
+    )
+    assert squeezed(printable(access.user_agent)) in without_footers(words(page))
+    assert outside(page) == []
+
+
+def test_many_events_run_over_pages(evidence, key, words):
+    events = tuple(Event("viewed", AT + datetime.timedelta(seconds=n), (1, 2, 3)) for n in range(200))
+    data = canonical(dataclasses.replace(evidence, events=events))
+    page = certificate(
+        data, sign(data, key), key.public_key(), countersigned_by="总经理", countersigned_at=AT
+    )
+    assert words(page).count("viewed，页pages1、2、3") == 200
+
+
+def test_characters_that_would_not_be_seen_are_written_out():
+    assert printable("甲\u202e乙\ue000😀") == "甲\\u{202e}乙\\u{e000}\\u{1f600}"
+    assert printable("示例 A-1") == "示例 A-1"
+
+
+def steps_on(page: bytes) -> list[str]:
+    """Read the recipe's commands from the page, one per line."""
+    document = pypdfium2.PdfDocument(page)
+    try:
+        text = "\n".join(sheet.get_textpage().get_text_range() for sheet in document)
+    finally:
+        document.close()
+    starts = ("sha256sum", "(echo", "tail", "openssl")
+    return [line.strip() for line in text.splitlines() if line.startswith(starts)]
+
+
+def test_the_recipe_on_the_page_is_the_one_that_is_tried_below(page):
+    assert [squeezed(step) for step in steps_on(page)] == [squeezed(str(step)) for step in module._recipe()]
+
+
+def test_the_recipe_s_bytes_verify_by_another_road(data, key, page):
+    """The same bytes as the commands make, built step by step."""
+    signature = sign(data, key)
+    context = next(s for s in steps_on(page) if "cat evidence.json" in s).split()[1].rstrip(";")
+    prefix = next(s for s in steps_on(page) if "PUBLIC_KEY" in s).split()[1]
+    public = load_der_public_key(base64.b64decode(prefix) + key.public_key().public_bytes_raw())
+    assert isinstance(public, Ed25519PublicKey)
+    public.verify(signature[-64:], context.encode() + b"\n" + data)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_the_recipe_runs_in_a_shell(tmp_path, evidence, key):
+    pdf = b"%PDF the very bytes shown"
+    data = canonical(dataclasses.replace(evidence, pdf_sha256=hashlib.sha256(pdf).hexdigest()))
+    (tmp_path / "agreement.pdf").write_bytes(pdf)
+    (tmp_path / "evidence.json").write_bytes(data)
+    (tmp_path / "evidence.sig").write_bytes(sign(data, key))
+    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    script = "\n".join(str(step) for step in module._recipe()).replace("PUBLIC_KEY", shlex.quote(public))
+    run = subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert hashlib.sha256(pdf).hexdigest() in run.stdout
+    assert hashlib.sha256(data).hexdigest() in run.stdout
+    assert "Signature Verified Successfully" in run.stdout
+    (tmp_path / "evidence.json").write_bytes(data.replace(b"totp", b"sms "))
+    assert subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True).returncode != 0
