@@ -1,0 +1,41 @@
+"""The cover sheet of a bundle: who may use what, how to open it, what the marks mean, how to check the receipt. PDF, zh and en."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import typst
+from pylopdf_fonts_zh_cn import sans_path
+
+from watermark import outlines
+from watermark.manifest import BundleItem, ManifestInput
+
+_TEMPLATE = Path(__file__).with_name("cover.typ")
+
+
+def _shown(text: str) -> str:
+    """typst drops glyphs that its fonts lack; so they are spelled out before."""
+    return outlines.substituted(text)[0]
+
+
+def cover(given: ManifestInput, items: Sequence[BundleItem]) -> bytes:
+    """Set the cover sheet as PDF. Words come in as data, never as template text, so no name can be markup."""
+    data = {
+        "bundle": _shown(given.bundle_id),
+        "share": _shown(given.share_number),
+        "recipient": _shown(given.recipient),
+        "organisation": _shown(given.organisation),
+        "purpose": _shown(given.purpose),
+        "agreement": _shown(given.agreement_number),
+        "issued": given.issued_at.strftime("%Y-%m-%d %H:%M %Z"),
+        "expires": given.expires_at.strftime("%Y-%m-%d %H:%M %Z"),
+        "items": [[_shown(item.copy_number), item.name, str(len(item.report.pages))] for item in items],
+    }
+    return typst.compile(
+        _TEMPLATE.read_bytes(),
+        font_paths=[str(sans_path().parent)],
+        ignore_system_fonts=True,
+        sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
+        timestamp=int(given.issued_at.timestamp()),
+        pdf_standards="a-2b",
+    )

@@ -1,0 +1,209 @@
+"""What the child process does with one file, once its walls stand."""
+
+import io
+import json
+import secrets
+from contextlib import closing
+from dataclasses import asdict, replace
+from typing import Any
+
+import pikepdf
+
+from watermark import images, kinds, layout, memory, sanitize, stamp, verify
+from watermark.errors import BadMark, Refusal
+from watermark.mark import Mark
+from watermark.report import Report, refused
+
+MAX_SOURCE = 512 << 20
+MAX_PREVIEW = 24_000_000  # Pixels.
+
+
+def preload() -> None:
+    """Bring in what would be read from disk later: plug-ins, codecs, the font. Afterwards no file can be opened."""
+    from PIL import JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
+
+    _encrypted(pikepdf.Pdf.new(), "0")
+    layout.words(Mark(("准备 ready",), "0"))
+    images.veil((256, 256), Mark(("准备 ready",), "0"), layout.words(Mark(("准备 ready",), "0")))
+
+
+def run(job: dict[str, Any], source: int, out: int) -> dict[str, Any]:
+    """Do one task on the file behind descriptor `source`; bytes go to `out`, the result is plain values for JSON.
+
+    Never raises for a bad file: a refusal is a result. What no budget foresaw is refused as BROKEN, with the error's type.
+    """
+    if memory.size(source) > MAX_SOURCE:
+        return _refusal("BUDGET_BYTES", "the file is larger than the budget")
+    try:
+        return _TASKS[job["task"]](job, memory.read(source), out)
+    except Refusal as refusal:
+        return _refusal(refusal.code, refusal.detail, job.get("kind", "unknown"))
+    except MemoryError:
+        return _refusal("BUDGET_MEMORY", "the file needs more memory than the budget")
+    except RecursionError:
+        return _refusal("BUDGET_OBJECTS", "the document's structure is too deep")
+    except OSError as error:
+        return _refusal(
+            "BUDGET_BYTES" if error.errno == _EFBIG else "BROKEN", f"the job failed: {type(error).__name__}"
+        )
+    except BadMark:
+        return _refusal("BAD_MARK", "the words of the mark cannot be drawn")
+    except Exception as error:  # noqa: BLE001  # The libraries raise what they like for hostile bytes; all of it refuses.
+        return _refusal("BROKEN", f"the file cannot be processed: {type(error).__name__}")
+
+
+_EFBIG = 27
+
+
+def _refusal(code: str, detail: str, kind: str = "unknown") -> dict[str, Any]:
+    return asdict(refused(code, detail, kind))
+
+
+def _mark(values: dict[str, Any]) -> Mark:
+    return Mark(tuple(values["lines"]), values["copy_number"], values["opacity"])
+
+
+def _family(job: dict[str, Any], data: bytes) -> str:
+    """The kind to be marked; any other raises Refusal NOT_MARKABLE. Kept in the job, so that later refusals name it."""
+    code = kinds.family(data)
+    job["kind"] = code
+    if code != "pdf" and code not in images.FORMATS:
+        raise Refusal("NOT_MARKABLE", f"files of kind {code} cannot carry a mark; ask for a PDF or a picture")
+    return code
+
+
+def _do_inspect(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
+    return kinds.identify(data).as_dict()
+
+
+def _do_mark(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
+    mark, code = _mark(job["mark"]), _family(job, data)
+    words = layout.words(mark)
+    if code == "pdf":
+        marked, report = _marked_pdf(data, mark, words)
+    else:
+        marked, pages, removed = images.mark_image(data, code, mark, words)
+        report = Report(code, "marked", pages=pages, removed=removed)
+    memory.write_all(out, marked)
+    return asdict(replace(report, detail=_spelled(words)))
+
+
+def _spelled(words: layout.Words) -> str:
+    return f"spelled out for want of a glyph: {' '.join(words.spelled)}" if words.spelled else ""
+
+
+def _marked_pdf(data: bytes, mark: Mark, words: layout.Words) -> tuple[bytes, Report]:
+    with sanitize.open_pdf(data) as source:
+        rebuilt = sanitize.rebuild(source)
+        with rebuilt.pdf as pdf:
+            unmarked = stamp.save(pdf)
+            stamp.stamp_all(pdf, rebuilt.geometries, mark, words)
+            marked = stamp.save(pdf)
+    verify.check_pdf(data, unmarked, marked, mark.opacity)
+    return marked, Report(
+        "pdf", "marked", pages=stamp.reports(rebuilt.geometries, True), removed=rebuilt.removed
+    )
+
+
+def _do_preview(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
+    """One marked page as WebP; the whole chain runs on that page alone, verification included."""
+    mark, code = _mark(job["mark"]), _family(job, data)
+    words = layout.words(mark)
+    number = int(job["page"])
+    if code == "pdf":
+        marked, report = _marked_pdf(_single_page(data, number), mark, words)
+        with closing(verify.open_document(marked)) as document, closing(document[0]) as page:
+            width, height = page.get_size()
+            scale = min(job["dpi"] / 72, (MAX_PREVIEW / (width * height)) ** 0.5)
+            picture = verify.draw(page, scale, grey=False)
+    else:
+        marked, pages, removed = images.mark_image(data, code, mark, words)
+        report = Report(code, "marked", pages=pages, removed=removed)
+        picture = _frame(marked, code, number)
+    memory.write_all(out, _webp(picture))
+    return asdict(
+        replace(
+            report,
+            detail=_spelled(words),
+            pages=tuple(replace(page, number=number) for page in report.pages[:1]),
+        )
+    )
+
+
+def _single_page(data: bytes, number: int) -> bytes:
+    """The source cut down to one page; the others are dropped before anything looks at them."""
+    with sanitize.open_pdf(data) as pdf:
+        if not 1 <= number <= len(pdf.pages):
+            raise Refusal("NO_SUCH_PAGE", f"the file has no page {number}")
+        for index in reversed(range(len(pdf.pages))):
+            if index != number - 1:
+                del pdf.pages[index]
+        return stamp.save(pdf)
+
+
+def _frame(marked: bytes, code: str, number: int) -> Any:
+    opened = images.open_image(marked, code)
+    if not 1 <= number <= opened.frames:
+        raise Refusal("NO_SUCH_PAGE", f"the file has no frame {number}")
+    opened.image.seek(number - 1)
+    return opened.image.convert("RGB")
+
+
+def _webp(picture: Any) -> bytes:
+    """WebP, at most 2400 pixels on the longer side."""
+    picture.thumbnail((2400, 2400))
+    encoded = io.BytesIO()
+    picture.save(encoded, "WEBP", quality=82, method=2)
+    return encoded.getvalue()
+
+
+def _do_seal(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
+    """Encrypt a marked PDF: R6, AES-256, a fresh file key, an owner password that nobody learns."""
+    with pikepdf.Pdf.open(io.BytesIO(data), suppress_warnings=True) as pdf:
+        memory.write_all(out, _encrypted(pdf, job["passphrase"]))
+    return asdict(Report("pdf", "marked"))
+
+
+def _encrypted(pdf: pikepdf.Pdf, passphrase: str) -> bytes:
+    """pikepdf refuses a decode level beside encryption; with compress_streams off qpdf leaves compressed streams alone too."""
+    sealed = io.BytesIO()
+    pdf.save(
+        sealed,
+        encryption=pikepdf.Encryption(
+            user=passphrase, owner=secrets.token_urlsafe(32), R=6, aes=True, metadata=True, allow=_RIGHTS
+        ),
+        compress_streams=False,
+        object_stream_mode=pikepdf.ObjectStreamMode.disable,
+    )
+    return sealed.getvalue()
+
+
+_RIGHTS = pikepdf.Permissions(
+    accessibility=True,
+    extract=False,
+    modify_annotation=False,
+    modify_assembly=False,
+    modify_form=False,
+    modify_other=False,
+    print_lowres=True,
+    print_highres=True,
+)
+_TASKS = {"inspect": _do_inspect, "mark": _do_mark, "preview": _do_preview, "seal": _do_seal}
+
+
+def main(arguments: list[str]) -> int:
+    """The child's door: descriptors of job, source, output and result, then the parent's process id and the limits."""
+    from watermark import sandbox
+
+    job_fd, source, out, result, parent, bytes_of_memory, bytes_of_output, seconds = (
+        int(value) for value in arguments
+    )
+    sandbox.die_with_parent(parent)
+    preload()
+    try:
+        sandbox.enter(parent, sandbox.Limits(bytes_of_memory, bytes_of_output, seconds))
+        done = run(json.loads(memory.read(job_fd)), source, out)
+    except Refusal as refusal:
+        done = _refusal(refusal.code, refusal.detail)
+    memory.write_all(result, json.dumps(done, ensure_ascii=True).encode("ascii"))
+    return 0

@@ -1,0 +1,56 @@
+"""What was done to a file, page by page: the value that the child hands back."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Self
+
+
+@dataclass(frozen=True, slots=True)
+class PageReport:
+    """One page or frame: `width`, `height` of the visible box in points (pixels for images), as stored, before rotation."""
+
+    number: int
+    width: float
+    height: float
+    rotation: int
+    user_unit: float
+    marked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The coverage of one file: every page, what was removed, or why the file was refused.
+
+    `reason` is a stable code, None when marked. `removed` counts what the output no longer holds. `sha256_*` are hex.
+    """
+
+    kind: str
+    status: Literal["marked", "refused"]
+    reason: str | None = None
+    detail: str = ""
+    pages: tuple[PageReport, ...] = ()
+    removed: dict[str, int] = field(default_factory=dict)
+    sha256_in: str = ""
+    sha256_out: str | None = None
+
+    def as_json(self) -> str:
+        """The report as one line of JSON, keys in order."""
+        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `as_json` wrote; anything else raises ValueError, KeyError or TypeError."""
+        values: dict[str, Any] = json.loads(text)
+        values["pages"] = tuple(PageReport(**page) for page in values["pages"])
+        if values["status"] not in ("marked", "refused"):
+            raise ValueError("unknown status")
+        return cls(**values)
+
+    def hashed(self, sha256_in: str, sha256_out: str | None) -> Self:
+        """The same report with the digests that the parent computed itself."""
+        return replace(self, sha256_in=sha256_in, sha256_out=sha256_out)
+
+
+def refused(code: str, detail: str, kind: str = "unknown") -> Report:
+    """A report of a file that was not marked."""
+    return Report(kind=kind, status="refused", reason=code, detail=detail)

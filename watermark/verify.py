@@ -1,0 +1,94 @@
+"""Is the mark really there? Every page is drawn with and without it by pdfium, and the two must differ where they should.
+
+Fails closed: a page that cannot be drawn, has another size, or shows the mark in too few places refuses the whole file.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pypdfium2
+from PIL import Image, ImageChops
+
+from watermark.errors import Refusal
+
+GRID = 4  # The page is looked at in GRID x GRID regions.
+NEEDED = 8  # Regions in which the mark must be seen; the product's promise is three.
+_LEAST_PIXELS = 6  # Changed pixels that make a region count.
+_LONG_SIDE = 1100  # Pixels of the longer side when drawn for comparison.
+_SAME_SIZE = 0.6  # Points by which sizes may differ through rounding.
+
+
+def regions_seen(before: Image.Image, after: Image.Image, threshold: int) -> int:
+    """In how many regions of the grid at least a few pixels differ by `threshold` grey levels (0 to 255) or more."""
+    changed = (
+        ImageChops.difference(before, after)
+        .convert("L")
+        .point(lambda level: 255 if level >= threshold else 0)
+    )
+    width, height = changed.size
+    seen = 0
+    for row in range(GRID):
+        for column in range(GRID):
+            left, right = column * width // GRID, (column + 1) * width // GRID
+            top, bottom = row * height // GRID, (row + 1) * height // GRID
+            seen += changed.crop((left, top, right, bottom)).histogram()[255] >= _LEAST_PIXELS
+    return seen
+
+
+def threshold(opacity: float) -> int:
+    """The least difference in grey levels that counts as mark: a fifth of a full stroke, never below 4."""
+    return max(4, int(opacity * 255 * 0.2))
+
+
+def open_document(data: bytes) -> Any:  # pypdfium2 ships no types.
+    """Open bytes with pdfium; what it cannot read raises Refusal BROKEN."""
+    try:
+        return pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        raise Refusal("BROKEN", "pdfium cannot read the file") from error
+
+
+def draw(
+    page: Any, scale: float, *, fill: tuple[int, int, int, int] = (255, 255, 255, 255), grey: bool = True
+) -> Image.Image:
+    """One page as an image of `scale` pixels per point, annotations not drawn."""
+    bitmap = page.render(
+        scale=scale, may_draw_forms=False, draw_annots=False, grayscale=grey, fill_color=fill
+    )
+    with closing(bitmap):
+        drawn: Image.Image = bitmap.to_pil().convert("L" if grey else "RGB")
+        return drawn.copy()
+
+
+def _pairs(unmarked: Any, marked: Any) -> Iterator[tuple[int, Any, Any]]:
+    for index in range(len(marked)):
+        try:
+            with closing(unmarked[index]) as before, closing(marked[index]) as after:
+                yield index, before, after
+        except pypdfium2.PdfiumError as error:
+            raise Refusal("BROKEN", f"page {index + 1} cannot be drawn") from error
+
+
+def check_pdf(source: bytes, unmarked: bytes, marked: bytes, opacity: float) -> None:
+    """Compare all pages of the rebuilt file with and without the mark, and their sizes with the source's.
+
+    Raises Refusal MARK_NOT_SEEN or BROKEN; names the first page that fails.
+    """
+    with (
+        closing(open_document(source)) as first,
+        closing(open_document(unmarked)) as plain,
+        closing(open_document(marked)) as last,
+    ):
+        if not len(first) == len(plain) == len(last):
+            raise Refusal("BROKEN", "the number of pages changed")
+        for index, before, after in _pairs(plain, last):
+            _same_size(first.get_page_size(index), after.get_size(), index)
+            scale = _LONG_SIDE / max(after.get_size())
+            if regions_seen(draw(before, scale), draw(after, scale), threshold(opacity)) < NEEDED:
+                raise Refusal("MARK_NOT_SEEN", f"the mark is not seen on page {index + 1}")
+
+
+def _same_size(wanted: tuple[float, float], got: tuple[float, float], index: int) -> None:
+    if any(abs(a - b) > _SAME_SIZE for a, b in zip(wanted, got, strict=True)):
+        raise Refusal("BROKEN", f"the size of page {index + 1} changed")
