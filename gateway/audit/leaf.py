@@ -1,4 +1,4 @@
-"""The entry of the log: canonical JSON, its strict reading, and salted commitments to personal fields (docs/formats.md, Log entry)."""
+"""The entry of the log: canonical JSON, its strict reading, salted commitments (docs/formats.md, Log entry)."""
 
 import hashlib
 import hmac
@@ -11,7 +11,9 @@ from typing import TypeAlias, Union
 
 from gateway.audit.errors import MalformedEntry
 
-JSON: TypeAlias = Union[None, bool, int, str, "list[JSON]", "tuple[JSON, ...]", "dict[str, JSON]", "Mapping[str, JSON]"]
+JSON: TypeAlias = Union[
+    bool, int, str, "list[JSON]", "tuple[JSON, ...]", "dict[str, JSON]", "Mapping[str, JSON]", None
+]
 
 VERSION = 1
 MAX_ENTRY_BYTES = 65_535
@@ -25,7 +27,10 @@ _FIELDS = {"v", "id", "at", "event", "object", "from", "to", "actor", "data", "p
 
 @dataclass(frozen=True)
 class Entry:
-    """What one entry says in clear. `personal` maps a field's name to its commitment, 64 hex digits; `actor` is a principal's kind."""
+    """What one entry says in clear.
+
+    `actor` is a principal's kind; `personal` maps a field's name to its commitment, 64 hex digits.
+    """
 
     id: str
     at: datetime
@@ -64,7 +69,7 @@ def stamp(at: datetime) -> str:
 
 
 def storable(text: str) -> str:
-    """The text with NUL and lone surrogates replaced: every database and UTF-8 can hold it, so hostile input cannot stop an entry."""
+    """The text with NUL and lone surrogates replaced, so that every database can hold it: no input can stop an entry."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 

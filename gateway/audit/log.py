@@ -23,7 +23,7 @@ LEASE = "sequencer"
 LEASE_TIME = timedelta(seconds=10)
 BATCH = 5_000
 UNNUMBERED_LIMIT_S = 60.0
-_POLL_S = 0.05
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ class Log:
         return count
 
     def heartbeat(self, *, now: datetime) -> CheckpointView | None:
-        """A checkpoint even when nothing happened: numbers what waits, else confirms and publishes the last one (size 0 at first).
+        """A checkpoint even when nothing happened: numbers what waits, else confirms the last one (of size 0 at first).
 
-        None while another holder's lease runs.
+        It is published in either case. None while another holder's lease runs.
         """
         self._outside()
         with self._database.write() as session:
@@ -172,7 +172,7 @@ class Log:
             with self._database.write() as session:
                 if self._database.is_sqlite:
                     return True
-                return session.scalar(text("SHOW transaction_read_only")) == "off"
+                return str(session.scalar(text("SHOW transaction_read_only"))) == "off"
         except SQLAlchemyError:
             return False
 

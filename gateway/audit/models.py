@@ -1,7 +1,6 @@
 """Rows of the log. Entries are only ever inserted; numbering fills `seq` and `leaf_hash` once."""
 
 from datetime import datetime
-from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -33,7 +32,7 @@ class Leaf(Base):
     leaf_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
 
     # The ORM knows an entry by its random id; the table is clustered by arrival.
-    __mapper_args__: ClassVar[dict[str, Any]] = {"primary_key": [id]}
+    __mapper_args__ = {"primary_key": ["id"]}
     __table_args__ = (
         Index("ix_audit_leaf_waiting", "arrival", sqlite_where=seq.is_(None), postgresql_where=seq.is_(None)),
         Index("ix_audit_leaf_event", "event", "arrival"),

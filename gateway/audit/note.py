@@ -126,7 +126,9 @@ def parse_key(text: str) -> Key:
 
 def parse(note: str) -> Note:
     """Splits a note into text and signatures; raises MalformedNote."""
-    if len(note.encode("utf-8", "surrogatepass")) > MAX_NOTE_BYTES or any(ord(c) < 0x20 and c != "\n" for c in note):
+    if len(note.encode("utf-8", "surrogatepass")) > MAX_NOTE_BYTES or any(
+        ord(c) < 0x20 and c != "\n" for c in note
+    ):
         raise MalformedNote("not the text of a note")
     text, blank, tail = note.rpartition("\n\n")
     lines = tail.removesuffix("\n").split("\n")

@@ -11,7 +11,7 @@ from gateway.audit.leaf import MAX_ENTRY_BYTES
 from gateway.audit.tree import HASH_BYTES
 
 HEADER = "c2sp.org/tlog-proof@v1"
-MAX_PROOF_HASHES = 126
+MAX_PROOF_HASHES = 63
 MAX_FILE_BYTES = 1 << 20
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
@@ -33,7 +33,10 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Extension:
-    """A checkpoint with the proof that the tree of `old` entries is its beginning; the body of C2SP tlog-witness add-checkpoint."""
+    """A checkpoint with the proof that the tree of `old` entries is its beginning.
+
+    The form is that of the body of add-checkpoint in C2SP tlog-witness.
+    """
 
     old: int
     proof: Sequence[bytes]

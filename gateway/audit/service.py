@@ -61,7 +61,10 @@ def record(
     Raises MalformedEntry when data cannot be written as canonical JSON or the entry would reach 64 KiB.
     """
     leaf_id = new_id()
-    rows = [_committed(leaf_id, *f) for f in _personal(actor, reason, acting_for, personal or {}, subject or actor.label)]
+    rows = [
+        _committed(leaf_id, *f)
+        for f in _personal(actor, reason, acting_for, personal or {}, subject or actor.label)
+    ]
     entry = Entry(
         id=leaf_id,
         at=now,
@@ -129,14 +132,37 @@ def columns(entry: Entry) -> dict[str, Any]:
 
 
 def record_refusal(
-    database: Database, code: str, *, actor: Actor, obj: tuple[str, str], now: datetime, **data: JSON
+    database: Database,
+    code: str,
+    *,
+    actor: Actor,
+    obj: tuple[str, str],
+    now: datetime,
+    reason: str | None = None,
+    personal: Mapping[str, str] | None = None,
+    subject: str | None = None,
+    **data: JSON,
 ) -> str:
     """Records a refusal in a transaction of its own and returns the entry's id; a stranger's is only counted ("" then)."""
     if actor.kind == "stranger":
         count_stranger(database, code, now=now)
         return ""
     with database.write() as session:
-        return record(session, REFUSED, actor=actor, obj=obj, now=now, code=code, **data)
+        return record(
+            session,
+            REFUSED,
+            actor=actor,
+            obj=obj,
+            now=now,
+            source=None,
+            target=None,
+            reason=reason,
+            acting_for=None,
+            personal=personal,
+            subject=subject,
+            code=code,
+            **data,
+        )
 
 
 def count_stranger(database: Database, code: str, *, now: datetime) -> None:
@@ -151,8 +177,10 @@ def _count_one(database: Database, minute: datetime, code: str) -> Insert:
     more = {"count": StrangerCount.count + 1}
     keys = ["minute", "code"]
     if database.is_sqlite:
-        return sqlite.insert(StrangerCount).values(values).on_conflict_do_update(index_elements=keys, set_=more)
-    return postgresql.insert(StrangerCount).values(values).on_conflict_do_update(index_elements=keys, set_=more)
+        return sqlite.insert(StrangerCount).values(values).on_conflict_do_update(keys, set_=more)
+    return (
+        postgresql.insert(StrangerCount).values(values).on_conflict_do_update(index_elements=keys, set_=more)
+    )
 
 
 def flush_strangers(database: Database, *, now: datetime) -> list[str]:

@@ -29,7 +29,7 @@ class Tiles:
         end = start + (tree.HASH_BYTES << height)
         if end > len(tile):
             raise LogDamaged("a tile is shorter than the tree")
-        return tree.complete_root([tile[i : i + tree.HASH_BYTES] for i in range(start, end, tree.HASH_BYTES)])
+        return _subtree(tile, start, end)
 
     def _tile(self, step: int, index: int) -> bytes:
         held = self._held.get((step, index))
@@ -37,6 +37,10 @@ class Tiles:
             row = self._session.get(Tile, (step, index), populate_existing=True)
             held = self._held[step, index] = row.hashes if row is not None else b""
         return held
+
+
+def _subtree(tile: bytes, start: int, end: int) -> bytes:
+    return tree.complete_root([tile[i : i + tree.HASH_BYTES] for i in range(start, end, tree.HASH_BYTES)])
 
 
 def append(session: Session, size: int, hashes: Sequence[bytes]) -> None:
@@ -57,7 +61,7 @@ def _append_level(session: Session, step: int, size: int, hashes: Sequence[bytes
         tile = _grow(session, step, index, filled, b"".join(part))
         taken += len(part)
         if len(tile) == _TILE_BYTES:
-            full.append(tree.complete_root([tile[i : i + tree.HASH_BYTES] for i in range(0, _TILE_BYTES, tree.HASH_BYTES)]))
+            full.append(_subtree(tile, 0, _TILE_BYTES))
     return full
 
 
