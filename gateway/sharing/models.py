@@ -151,7 +151,7 @@ class Collection(Guarded, Base):
     """
 
     __tablename__ = "collection"
-    __guarded__ = ("bundle_id", "contact_id", "session_id", "ticket_hash", "window_until", "collect_leaf", "acknowledged_at")
+    __guarded__ = ("bundle_id", "contact_id", "session_id", "ticket_hash", "window_until", "collect_leaf", "acknowledged_at", "secret_shown_at", "secret_session")
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     bundle_id: Mapped[str] = mapped_column(ForeignKey("bundle.id"), index=True)
@@ -163,6 +163,7 @@ class Collection(Guarded, Base):
     window_until: Mapped[datetime]
     secret_shown_at: Mapped[datetime | None]
     secret_until: Mapped[datetime | None]
+    secret_session: Mapped[str | None] = mapped_column(String(32))
     acknowledged_at: Mapped[datetime | None]
     at: Mapped[datetime]
 

@@ -1,0 +1,33 @@
+"""The jobs of sharing, one verb each."""
+
+from gateway.sharing.service.approving import consent, reject, send_back, take_back
+from gateway.sharing.service.collecting import acknowledge, collect, open_ticket, reveal
+from gateway.sharing.service.drafting import cancel, draft, edit, submit, submit_checklist
+from gateway.sharing.service.facts import FACTS
+from gateway.sharing.service.preparing import FAILURES, HANDLERS, prepare
+from gateway.sharing.service.stopping import SUBSCRIBERS, resume, revoke, suspend, sweep
+
+__all__ = [
+    "FACTS",
+    "FAILURES",
+    "HANDLERS",
+    "SUBSCRIBERS",
+    "acknowledge",
+    "cancel",
+    "collect",
+    "consent",
+    "draft",
+    "edit",
+    "open_ticket",
+    "prepare",
+    "reject",
+    "resume",
+    "reveal",
+    "revoke",
+    "send_back",
+    "submit",
+    "submit_checklist",
+    "suspend",
+    "sweep",
+    "take_back",
+]
