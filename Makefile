@@ -63,7 +63,8 @@ test: $(DEV)  ## run all checks: format, lint, types, contracts, tests with real
 check: format lint types contracts  ## format, lint, types and import contracts only
 
 format: $(DEV)
-	@$(VENV)/bin/ruff format --check --quiet . || { echo "Not formatted: run make fmt"; exit 1; }
+	@$(VENV)/bin/ruff format --check --output-format concise . >$(VENV)/format.log \
+		|| { grep unformatted $(VENV)/format.log; echo "Run make fmt."; exit 1; }
 
 lint: $(DEV)
 	@$(VENV)/bin/ruff check --quiet .

@@ -152,12 +152,12 @@ def test_served_files_are_the_published_ones() -> None:
 
 def rooms() -> set[str]:
     """Folders of the gateway that have one of the doors of a room."""
-    doors = {"views.py", "service.py", "queries.py", "rules.py"}
+    doors = {"views", "service", "queries", "rules"}
     ground = {"audit", "jobs", "notify", "policy", "web"}
     return {
         f"gateway.{folder.name}"
         for folder in (ROOT / "gateway").iterdir()
-        if folder.name not in ground and folder.is_dir() and doors & {path.name for path in folder.iterdir()}
+        if folder.name not in ground and folder.is_dir() and doors & {path.stem for path in folder.iterdir()}
     }
 
 

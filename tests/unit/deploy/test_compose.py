@@ -164,7 +164,9 @@ def test_the_settings_of_the_file_are_accepted(compose: dict[str, Any]) -> None:
     def fill(value: str) -> str:
         return re.sub(r"\$\{(\w+)(?::[?-]([^}]*))?\}", lambda m: filled.get(m[1], m[2] or ""), value)
 
-    settings = load({key: fill(str(value)) for key, value in compose["x-settings"].items()})
+    settings = load(
+        {key: fill(str(value)) for key, value in compose["x-settings"].items() if value is not None}
+    )
     assert settings.storage == "s3"
     assert settings.queue == "redis"
     assert settings.secure_cookies
