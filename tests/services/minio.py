@@ -106,11 +106,11 @@ def await_http(url: str, process: subprocess.Popen[bytes], *, deadline_s: float 
     raise ServiceError(f"the service was not ready within {deadline_s:.0f} s")
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes], *, grace_s: float = 10.0) -> None:
     """End a process that was started here: politely first, then surely."""
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(grace_s)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
