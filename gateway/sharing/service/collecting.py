@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from gateway.audit.service import record
-from gateway.db import locked, new_id
+from gateway.db import after_commit, locked, new_id
 from gateway.deps import Deps
 from gateway.errors import NotFound, Withheld
 from gateway.notify.service import Recipient, tell
@@ -199,4 +199,4 @@ def forget_secret(deps: Deps, session: Session, bundle_id: str) -> None:
     if row is not None:
         session.delete(row)
         session.flush()
-    deps.keyring.destroy(f"field:{secret_owner(bundle_id)}")
+    after_commit(session, lambda: deps.keyring.destroy(f"field:{secret_owner(bundle_id)}"))
