@@ -1,0 +1,133 @@
+"""The door of every request: body size, rate, where the request comes from, who may enter, a code given along; each refusal recorded."""
+
+from typing import cast
+
+import structlog
+from flask import Flask, current_app, request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from limits import RateLimitItem, parse
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.routing import RequestRedirect
+from werkzeug.routing.exceptions import RoutingException
+
+from gateway.audit.service import record_refusal
+from gateway.errors import NotAllowed, NotFound, Refused, SealGateError, TooMany
+from gateway.web import visitor
+from gateway.web.access import Access, declared
+
+LIMITER = "sealgate.limiter"
+GENERAL = parse("600/minute")
+NOTED = parse("1/minute")
+STATIC = "static"
+SAFE = frozenset({"GET", "HEAD"})
+CODE_FIELD = "otp"
+
+_log = structlog.get_logger("gateway.web")
+
+
+def install(app: Flask, limiter_url: str) -> None:
+    """Puts the checks in their order; the token against forged requests is looked at after it is known who may enter."""
+    app.extensions[LIMITER] = Limiter(
+        get_remote_address, app=app, storage_uri=limiter_url, headers_enabled=False
+    )
+    app.before_request(_enter)
+    app.config["WTF_CSRF_TIME_LIMIT"] = None
+    # The portal sends no Referer anywhere, so its absence proves nothing; Sec-Fetch-Site is read instead.
+    app.config["WTF_CSRF_SSL_STRICT"] = False
+    CSRFProtect(app)
+    app.before_request(_take_code)
+
+
+def _enter() -> None:
+    if request.endpoint == STATIC:
+        return
+    if request.url_rule is None:
+        _limit(None)
+        _turn_away()
+        return
+    opened = cast(Access, declared(current_app, request.endpoint))
+    _limit(opened)
+    if not opened.admits(visitor.actor(), full=visitor.is_full()):
+        raise NotFound
+    if not opened.suits(visitor.actor()):
+        raise NotAllowed
+    _bound_body(opened)
+    if request.method not in SAFE and request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise CSRFError("sent from another site")
+
+
+def _turn_away() -> None:
+    # Whoever may not know of a route must not learn of it from the methods it would take either.
+    problem = request.routing_exception
+    if isinstance(problem, MethodNotAllowed | RoutingException | RequestRedirect) and not _may_know(problem):
+        raise NotFound
+
+
+def _may_know(problem: object) -> bool:
+    methods = getattr(problem, "valid_methods", None)
+    adapter = current_app.create_url_adapter(request)
+    if not methods or adapter is None:
+        return False
+    endpoint, _ = cast(tuple[str, object], adapter.match(method=next(iter(methods))))
+    opened = declared(current_app, endpoint)
+    return opened is not None and opened.admits(visitor.actor(), full=visitor.is_full())
+
+
+def _bound_body(opened: Access) -> None:
+    request.max_content_length = opened.max_body
+    if request.content_length is not None and request.content_length > opened.max_body:
+        raise RequestEntityTooLarge
+
+
+def _limit(opened: Access | None) -> None:
+    address = get_remote_address()
+    _spend(GENERAL, "all", address)
+    if opened is not None and opened.limit is not None and request.method not in SAFE:
+        _spend(parse(opened.limit), str(request.endpoint), address)
+
+
+def _spend(item: RateLimitItem, scope: str, key: str) -> None:
+    limiter: Limiter = current_app.extensions[LIMITER]
+    if limiter.enabled and not limiter.limiter.hit(item, scope, key):
+        reset = limiter.limiter.get_window_stats(item, scope, key).reset_time
+        raise TooMany(max(1, round(reset - visitor.now().timestamp())))
+
+
+def _take_code() -> None:
+    """A code sent along with any other form makes the second factor fresh before the view runs."""
+    opened = declared(current_app, request.endpoint)
+    if request.method != "POST" or opened is None or opened.kind in ("public", "half"):
+        return
+    code = request.form.get(CODE_FIELD, "").strip()
+    if code:
+        visitor.confirm(code)
+
+
+def note(problem: Refused | SealGateError | str) -> None:
+    """Records a refusal unless the job that refused has done so; the answer is a refusal either way."""
+    if isinstance(problem, Refused) and problem.recorded:
+        return
+    code = problem if isinstance(problem, str) else problem.code
+    if code == TooMany.code and not _first_this_minute():
+        return
+    endpoint = request.endpoint or "unknown"
+    try:
+        record_refusal(
+            visitor.deps().database,
+            code,
+            actor=visitor.actor(),
+            obj=("page", endpoint),
+            now=visitor.now(),
+            verb=f"web.{request.method.lower()}"[:20],
+            conditions=list(getattr(problem, "codes", ())),
+        )
+    except Exception as failure:  # noqa: BLE001 - the page still refuses; the failing log is shouted about instead.
+        _log.error("refusal_not_recorded", code=code, endpoint=endpoint, problem=type(failure).__name__)
+
+
+def _first_this_minute() -> bool:
+    # One entry a minute tells of a flood; thousands would be another flood.
+    limiter: Limiter = current_app.extensions[LIMITER]
+    return bool(limiter.limiter.hit(NOTED, "noted", visitor.actor().label, get_remote_address()))

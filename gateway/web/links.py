@@ -1,0 +1,28 @@
+"""Ways inside the portal, and the one origin that links out of it carry."""
+
+from urllib.parse import urlsplit
+
+from flask import url_for
+
+from gateway.web.visitor import deps
+
+HOME, SIGN_IN, VERIFY, SIGN_OUT = "/", "/sign-in", "/verify", "/sign-out"
+LONGEST = 2000
+
+
+def own_path(wanted: str | None, otherwise: str = HOME) -> str:
+    """A path of this portal to go on to, or `otherwise`: browsers drop control characters and read `\\` as `/`, so both are refused."""
+    if not wanted or len(wanted) > LONGEST or not wanted.startswith("/") or wanted.startswith("//"):
+        return otherwise
+    if "\\" in wanted or any(ord(c) < 0x21 or 0x7F <= ord(c) < 0xA0 for c in wanted):
+        return otherwise
+    try:
+        parts = urlsplit(wanted)
+    except ValueError:
+        return otherwise
+    return otherwise if parts.scheme or parts.netloc else wanted
+
+
+def absolute(endpoint: str, **values: object) -> str:
+    """A link for mails and QR codes: always the configured origin, never the host a request claims."""
+    return deps().settings.public_origin + url_for(endpoint, _external=False, **values)  # type: ignore[arg-type]
