@@ -15,18 +15,23 @@ from watermark.errors import Refusal
 MAX_DEPTH = 96
 MAX_NODES = 2_000_000
 
+
+def _plain(names: str, kind: str = "scalar") -> dict[str, str]:
+    """A table whose keys all hold one type."""
+    return dict.fromkeys(names.split(), kind)
+
+
 _STREAM = {"Length": "scalar", "Filter": "scalar", "DecodeParms": "parms"}
-_FUNCTION = dict.fromkeys(
-    "FunctionType Domain Range Size BitsPerSample Order Encode Decode C0 C1 N Bounds".split(), "scalar"
-) | {"Functions": "function"}
+_FUNCTION = _plain("FunctionType Domain Range Size BitsPerSample Order Encode Decode C0 C1 N Bounds") | {
+    "Functions": "function"
+}
 
 # Type → key → type of the value. "scalar" is a number, name, string, boolean, or an array of such.
 # "*X" is a dictionary with free names (resource names) whose values are of type X.
 TABLES: dict[str, dict[str, str]] = {
-    "parms": dict.fromkeys(
+    "parms": _plain(
         "Predictor Colors BitsPerComponent Columns EarlyChange K EndOfLine EncodedByteAlign Rows EndOfBlock BlackIs1 "
-        "DamagedRowsBeforeError ColorTransform".split(),
-        "scalar",
+        "DamagedRowsBeforeError ColorTransform"
     )
     | {"JBIG2Globals": "data"},
     "data": _STREAM,
@@ -42,40 +47,33 @@ TABLES: dict[str, dict[str, str]] = {
         "Properties": "*property",
     },
     "image": _STREAM
-    | dict.fromkeys(
-        "Type Subtype Width Height BitsPerComponent Intent ImageMask Decode Interpolate SMaskInData Matte Name".split(),
-        "scalar",
+    | _plain(
+        "Type Subtype Width Height BitsPerComponent Intent ImageMask Decode Interpolate SMaskInData Matte Name"
     )
     | {"ColorSpace": "colour", "Mask": "image", "SMask": "image", "OC": "oc"},
     "form": _STREAM
-    | dict.fromkeys("Type Subtype FormType BBox Matrix Name".split(), "scalar")
+    | _plain("Type Subtype FormType BBox Matrix Name")
     | {"Resources": "resources", "Group": "group", "OC": "oc"},
     "group": {"Type": "scalar", "S": "scalar", "CS": "colour", "I": "scalar", "K": "scalar"},
-    "gstate": dict.fromkeys(
-        "Type LW LC LJ ML D RI OP op OPM FL SM SA BM CA ca AIS TK UseBlackPtComp".split(), "scalar"
-    )
-    | dict.fromkeys("BG BG2 UCR UCR2 TR TR2".split(), "function")
+    "gstate": _plain("Type LW LC LJ ML D RI OP op OPM FL SM SA BM CA ca AIS TK UseBlackPtComp")
+    | _plain("BG BG2 UCR UCR2 TR TR2", "function")
     | {"Font": "font", "SMask": "softmask"},
     "softmask": {"Type": "scalar", "S": "scalar", "G": "form", "BC": "scalar", "TR": "function"},
     "pattern": _STREAM
-    | dict.fromkeys("Type PatternType PaintType TilingType BBox XStep YStep Matrix".split(), "scalar")
+    | _plain("Type PatternType PaintType TilingType BBox XStep YStep Matrix")
     | {"Resources": "resources", "Shading": "shading", "ExtGState": "gstate"},
     "shading": _STREAM
-    | dict.fromkeys(
+    | _plain(
         "ShadingType Background BBox AntiAlias Domain Coords Extend Matrix BitsPerCoordinate BitsPerComponent BitsPerFlag "
-        "Decode VerticesPerRow".split(),
-        "scalar",
+        "Decode VerticesPerRow"
     )
     | {"ColorSpace": "colour", "Function": "function"},
     # An array of a colour space holds a profile, a calibration, attributes, a function or another space: one table for all.
     "colour": _STREAM
     | _FUNCTION
-    | dict.fromkeys("WhitePoint BlackPoint Gamma Matrix Subtype Components".split(), "scalar")
+    | _plain("WhitePoint BlackPoint Gamma Matrix Subtype Components")
     | {"Alternate": "colour", "Colorants": "*colour", "Process": "colour", "ColorSpace": "colour"},
-    "font": dict.fromkeys(
-        "Type Subtype Name BaseFont FirstChar LastChar Widths W DW W2 DW2 FontBBox FontMatrix".split(),
-        "scalar",
-    )
+    "font": _plain("Type Subtype Name BaseFont FirstChar LastChar Widths W DW W2 DW2 FontBBox FontMatrix")
     | {
         "FontDescriptor": "descriptor",
         "Encoding": "encoding",
@@ -86,10 +84,9 @@ TABLES: dict[str, dict[str, str]] = {
         "CharProcs": "*data",
         "Resources": "resources",
     },
-    "descriptor": dict.fromkeys(
-        "Type FontName FontFamily FontStretch FontWeight Flags FontBBox ItalicAngle Ascent Descent Leading CapHeight XHeight "
-        "StemV StemH AvgWidth MaxWidth MissingWidth CharSet Lang".split(),
-        "scalar",
+    "descriptor": _plain(
+        "Type FontName FontFamily FontStretch FontWeight Flags FontBBox ItalicAngle Ascent Descent Leading "
+        "CapHeight XHeight StemV StemH AvgWidth MaxWidth MissingWidth CharSet Lang"
     )
     | {
         "FontFile": "fontfile",
@@ -99,9 +96,9 @@ TABLES: dict[str, dict[str, str]] = {
         "Style": "flat",
         "FD": "*descriptor",
     },
-    "fontfile": _STREAM | dict.fromkeys("Length1 Length2 Length3 Subtype".split(), "scalar"),
+    "fontfile": _STREAM | _plain("Length1 Length2 Length3 Subtype"),
     "encoding": _STREAM
-    | dict.fromkeys("Type BaseEncoding Differences CMapName WMode".split(), "scalar")
+    | _plain("Type BaseEncoding Differences CMapName WMode")
     | {"CIDSystemInfo": "flat", "UseCMap": "encoding"},
     "oc": {
         "Type": "scalar",
@@ -113,8 +110,8 @@ TABLES: dict[str, dict[str, str]] = {
         "VE": "oc",
     },
     "layers": {"OCGs": "oc", "D": "layerconfig"},
-    "layerconfig": dict.fromkeys("Name BaseState Intent ListMode".split(), "scalar")
-    | dict.fromkeys("ON OFF Order RBGroups Locked".split(), "oc")
+    "layerconfig": _plain("Name BaseState Intent ListMode")
+    | _plain("ON OFF Order RBGroups Locked", "oc")
     | {"AS": "layeruse"},
     "layeruse": {"Event": "scalar", "OCGs": "oc", "Category": "scalar"},
 }
@@ -146,7 +143,7 @@ class Allowlist:
     nodes: int = 0
     _seen: set[tuple[tuple[int, int], str]] = field(default_factory=set)
 
-    def clean(self, value: pikepdf.Object, kind: str, depth: int = 0) -> bool:
+    def clean(self, value: object, kind: str, depth: int = 0) -> bool:
         """Take from `value`, in place, all that `kind` does not name; False when the value itself may not stay.
 
         Raises Refusal BUDGET_OBJECTS for structures too deep or too many.
@@ -164,7 +161,7 @@ class Allowlist:
             return True
         if value.is_indirect:
             self._seen.add((value.objgen, kind))
-        chosen = _CHOOSE.get(kind, lambda _: kind)(value)
+        chosen = _CHOOSE[kind](value) if kind in _CHOOSE else kind
         return chosen is not None and self._dictionary(value, chosen, depth)
 
     def _array(self, value: pikepdf.Array, kind: str, depth: int) -> bool:
@@ -173,7 +170,7 @@ class Allowlist:
         if value.is_indirect:
             self._seen.add((value.objgen, kind))
         for index, item in enumerate(value):
-            if isinstance(item, pikepdf.Object) and not self.clean(item, kind, depth + 1):
+            if not self.clean(item, kind, depth + 1):
                 value[index] = pikepdf.Dictionary() if kind != "scalar" else 0
         return True
 
@@ -186,8 +183,7 @@ class Allowlist:
                 self._count(name)
                 del value[key]
                 continue
-            item = value[key]
-            if isinstance(item, pikepdf.Object) and not self.clean(item, wanted, depth + 1):
+            if not self.clean(value[key], wanted, depth + 1):
                 self.removed["other_objects"] += 1
                 del value[key]
         return True

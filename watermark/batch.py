@@ -31,7 +31,10 @@ def seal_from(
     passphrase_file: Path | None,
     age_recipient: str | None,
 ) -> Seal | None:
-    """The seal that a command line asks for. The passphrase is the file's first line. Raises SealError for a mix that makes none."""
+    """The seal that a command line asks for. The passphrase is the file's first line.
+
+    Raises SealError for a mix that makes none, OSError for a file that cannot be read.
+    """
     if format is None and age_recipient is None and passphrase_file is None:
         return None
     if age_recipient is not None and format in (None, "age") and passphrase_file is None:

@@ -1,4 +1,4 @@
-"""The cover sheet of a bundle: who may use what, how to open it, what the marks mean, how to check the receipt. PDF, zh and en."""
+"""The cover sheet of a bundle as PDF, zh and en: who, what, how to open it, what the marks mean, how to check the receipt."""
 
 import json
 from collections.abc import Sequence
@@ -31,11 +31,12 @@ def cover(given: ManifestInput, items: Sequence[BundleItem]) -> bytes:
         "expires": given.expires_at.strftime("%Y-%m-%d %H:%M %Z"),
         "items": [[_shown(item.copy_number), item.name, str(len(item.report.pages))] for item in items],
     }
-    return typst.compile(
-        _TEMPLATE.read_bytes(),
-        font_paths=[str(sans_path().parent)],
+    made: bytes = typst.compile(
+        _TEMPLATE,
+        font_paths=[sans_path().parent],
         ignore_system_fonts=True,
         sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
         timestamp=int(given.issued_at.timestamp()),
         pdf_standards="a-2b",
     )
+    return made

@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 
 def inherited(page: pikepdf.Object, key: str) -> pikepdf.Object | None:
     """The value of an inheritable key, from the page or the nearest node above it (ISO 32000-2, 7.7.3.4)."""
-    node = page
+    node: pikepdf.Object | None = page
     for _ in range(_MAX_PARENTS):
         if not isinstance(node, pikepdf.Dictionary):
             return None
@@ -31,7 +31,7 @@ def box(value: pikepdf.Object | None) -> Box | None:
     if not isinstance(value, pikepdf.Array) or len(value) < 4:
         return None
     try:
-        x0, y0, x1, y1 = (float(value[index]) for index in range(4))  # type: ignore[arg-type]
+        x0, y0, x1, y1 = (float(value[index]) for index in range(4))
     except (TypeError, ValueError):
         return None
     ordered = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
-from PIL import Image, ImageChops, ImageOps, ImageStat, TiffImagePlugin
 from pikepdf import Dictionary, Name, Pdf
+from PIL import Image, ImageChops, ImageOps, ImageStat, TiffImagePlugin
 
 from watermark import layout, verify
 from watermark.errors import Refusal
@@ -191,9 +192,9 @@ class _Marked:
             and len(profile) <= _MAX_PROFILE
             and _SPACE.get(profile[16:20]) == marked.mode[:3]
         )
-        marked.info = {key: info[key] for key in ("dpi",) if key in info} | (
-            {"icc_profile": profile} if fits else {}
-        )
+        marked.info = {"dpi": info["dpi"]} if "dpi" in info else {}
+        if fits:
+            marked.info["icc_profile"] = profile
 
 
 _SPACE = {b"RGB ": "RGB", b"CMYK": "CMY", b"GRAY": "L"}
@@ -225,7 +226,7 @@ def mark_image(
 def _encoded(marked: Iterator[Image.Image], code: str) -> bytes:
     out = io.BytesIO()
     first = next(marked)
-    keep = dict(first.info)
+    keep = _kept(first)
     if code == "jpeg":
         first.convert("RGB" if first.mode == "RGBA" else first.mode).save(
             out, "JPEG", quality=90, subsampling=0, **keep
@@ -245,8 +246,13 @@ def _tiff(out: io.BytesIO, marked: Iterator[Image.Image]) -> None:
     """Frame by frame: Pillow's save_all would hold all of them decoded."""
     with TiffImagePlugin.AppendingTiffWriter(out) as writer:
         for frame in marked:
-            frame.save(writer, "TIFF", compression="tiff_adobe_deflate", **frame.info)
+            frame.save(writer, "TIFF", compression="tiff_adobe_deflate", **_kept(frame))
             writer.newFrame()
+
+
+def _kept(frame: Image.Image) -> dict[str, Any]:
+    """What `_strip` left of a frame's information, as Pillow's save takes it."""
+    return {str(key): value for key, value in frame.info.items()}
 
 
 def _check(marked: bytes, code: str, meant: list[Image.Image]) -> None:

@@ -2,9 +2,9 @@
 
 import io
 import zipfile
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
-from collections import Counter
 
 from watermark import images, sanitize
 from watermark.errors import Refusal
@@ -154,7 +154,7 @@ def _text(start: bytes) -> str:
 
 
 def identify(data: bytes) -> Kind:
-    """Prove what the bytes are by parsing them whole. Runs in the child process only. Never raises Refusal: gives it as a Kind."""
+    """Prove what the bytes are by parsing them whole; for the child process only. A refusal is given as a Kind, not raised."""
     code = family(data)
     try:
         if code == "pdf":

@@ -20,12 +20,10 @@ _NOBODY = 65534
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 # Numbers from asm/unistd_64.h (x86_64) and asm-generic/unistd.h (aarch64), in the same order of names.
-_NAMES = (
-    "read write close fstat poll|ppoll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn pread64 pwrite64 "
-    "readv writev sched_yield mremap madvise dup nanosleep getpid exit fcntl fsync ftruncate gettimeofday getrusage sysinfo "
-    "getuid getgid geteuid getegid getppid sigaltstack gettid futex sched_getaffinity restart_syscall clock_gettime "
-    "clock_getres clock_nanosleep exit_group set_robust_list getrandom membarrier rseq"
-).split()
+# read write close fstat poll|ppoll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn pread64 pwrite64
+# readv writev sched_yield mremap madvise dup nanosleep getpid exit fcntl fsync ftruncate gettimeofday getrusage sysinfo
+# getuid getgid geteuid getegid getppid sigaltstack gettid futex sched_getaffinity restart_syscall clock_gettime
+# clock_getres clock_nanosleep exit_group set_robust_list getrandom membarrier rseq
 _NUMBERS = {
     "x86_64": (
         0, 1, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19, 20, 24, 25, 28, 32, 35, 39, 60, 72, 74, 77, 96, 98, 99,

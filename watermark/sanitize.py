@@ -81,9 +81,8 @@ def open_pdf(data: bytes) -> Pdf:
 def _refuse_bound(pdf: Pdf) -> None:
     """Signed files would lose their signature, dynamic forms their contents."""
     form = pdf.Root.get("/AcroForm")
-    flags = form.get("/SigFlags", 0) if isinstance(form, Dictionary) else 0
-    signed = isinstance(flags, int) and bool(flags & 1) and any(_signatures(form))
-    if "/Perms" in pdf.Root or signed or (isinstance(form, Dictionary) and any(_signatures(form))):
+    signed = isinstance(form, Dictionary) and any(_signatures(form))
+    if "/Perms" in pdf.Root or signed:
         raise Refusal("SIGNED", "the file carries a digital signature, which marking would break")
     if isinstance(form, Dictionary) and "/XFA" in form and pdf.Root.get("/NeedsRendering", False) is True:
         raise Refusal("XFA_DYNAMIC", "the file is a dynamic XFA form; only its maker's reader can draw it")
@@ -91,7 +90,7 @@ def _refuse_bound(pdf: Pdf) -> None:
 
 def _signatures(form: pikepdf.Object) -> Iterator[bool]:
     """Yields True for each signature field that has a value."""
-    waiting = [field for field in _dictionaries(form.get("/Fields"))]
+    waiting = list(_dictionaries(form.get("/Fields")))
     for _ in range(MAX_OBJECTS):
         if not waiting:
             return
@@ -292,11 +291,8 @@ def inflated(stream: pikepdf.Object, budget: int) -> bytes:
 def _appearance(annotation: pikepdf.Object) -> pikepdf.Object | None:
     """The normal appearance that readers show (ISO 32000-2, 12.5.5), or None when nothing is shown."""
     flags = annotation.get("/F", 0)
-    if (
-        isinstance(flags, int)
-        and flags & (_HIDDEN | _NO_VIEW)
-        or str(annotation.get("/Subtype")) in _NEVER_SEEN
-    ):
+    hidden = isinstance(flags, int) and bool(flags & (_HIDDEN | _NO_VIEW))
+    if hidden or str(annotation.get("/Subtype")) in _NEVER_SEEN:
         return None
     appearances = annotation.get("/AP")
     normal = appearances.get("/N") if isinstance(appearances, Dictionary) else None

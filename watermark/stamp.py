@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pikepdf
 from pikepdf import Array, Dictionary, Name, Pdf
 
-from watermark import layout
+from watermark import layout, outlines
 from watermark.geometry import Geometry
 from watermark.mark import Mark
 from watermark.report import PageReport
@@ -70,7 +70,7 @@ class Stamper:
         return self._block
 
     def _outline(self, block: layout.Block) -> pikepdf.Object:
-        margin = layout.EM
+        margin = outlines.EM
         bounds = (-margin, -margin, block.width + margin, block.height + margin)
         return self._stream(block.path + "\nf", bounds, Dictionary())
 
@@ -124,7 +124,12 @@ def reports(geometries: tuple[Geometry, ...], marked: bool) -> tuple[PageReport,
     """One line of the coverage report for each page."""
     return tuple(
         PageReport(
-            number, *(round(edge, 3) for edge in geometry.size), geometry.rotation, geometry.user_unit, marked
+            number,
+            round(geometry.size[0], 3),
+            round(geometry.size[1], 3),
+            geometry.rotation,
+            geometry.user_unit,
+            marked,
         )
         for number, geometry in enumerate(geometries, start=1)
     )

@@ -27,7 +27,10 @@ _MEMORY, _MEMORY_PER_BYTE, _MEMORY_MOST = 1 << 30, 8, 6 << 30
 _OUTPUT, _OUTPUT_PER_BYTE, _OUTPUT_MOST = 256 << 20, 4, 2 << 30
 _MAX_RESULT = 16 << 20
 # -I shuts out the caller's environment and folder, so the package's own folder is named.
-_START = f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parent.parent)!r}); from watermark.job import main; sys.exit(main(sys.argv[1:]))"
+_HOME = str(Path(__file__).resolve().parent.parent)
+_START = (
+    f"import sys; sys.path.insert(0, {_HOME!r}); from watermark.job import main; sys.exit(main(sys.argv[1:]))"
+)
 
 
 @contextmanager
