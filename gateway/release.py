@@ -37,7 +37,7 @@ class Ask:
     """What is asked of the gate: which exit at which stage, by whom, of which share and items, for which contact, from where.
 
     `items` are (item id, version). `bundle` names the bundle collected, when there is one. `duty_purpose` is the purpose code
-    of a duty view.
+    of a duty view, `purpose` that of the share: the legal basis of each item must serve it.
     """
 
     exit: policy.Exit
@@ -50,6 +50,7 @@ class Ask:
     right: str | None = None
     bundle: str | None = None
     duty_purpose: str | None = None
+    purpose: str | None = None
 
 
 FactSource = Callable[[Deps, Session, Ask], Mapping[str, Any]]
@@ -181,7 +182,7 @@ def duty_view(
     with deps.database.read() as session:
         demand(deps, session, replace(ask, stage="live", now=deps.clock()))
     mark = Mark.for_recipient(
-        recipient=actor.name, organisation=deps.settings.company_name, copy_number=number, date=now.date(), purpose=purpose, level=""
+        recipient=actor.name, organisation=deps.settings.company_name, copy_number=number, issued_on=now.date(), purpose=purpose, level="–"
     )
     source = source_into_memory(deps, item, version, sha256=sha256)
     try:
