@@ -1,4 +1,4 @@
-"""Rows of the archive (policy.md §2). Personal fields are sealed under the client's own field key; `*_hash` are keyed search digests."""
+"""Rows of the archive (policy.md §2). Personal fields are sealed under the client's key; `*_hash` are keyed search digests."""
 
 from datetime import date, datetime
 from typing import Any
@@ -50,7 +50,10 @@ class LegalBasis(Guarded, Base):
 
 
 class Case(Base):
-    """A case 案卷. `number` is its 档号 once filed, `temp_no` LS-YYYYMMDD-NNN before. state: CATALOGUING, REVIEW, FILED, AMENDING, VOID."""
+    """A case 案卷. `number` is its 档号 once filed, `temp_no` LS-YYYYMMDD-NNN before.
+
+    state: CATALOGUING, REVIEW, FILED, AMENDING, VOID. `filed_at` is when the present entry was confirmed.
+    """
 
     __tablename__ = "case_file"
 
@@ -107,7 +110,8 @@ class Item(Base):
 class ItemVersion(Guarded, Base):
     """One immutable version of an item. object id in the sealed store: `item-<item id>`, version number as there.
 
-    kind, mime and markable come from the parser's proof; scan: UNSCANNED, CLEAN, INFECTED; state: UPLOADING, CHECKING, READY, REFUSED.
+    kind, mime and markable come from the parser's proof. scan: UNSCANNED, CLEAN, INFECTED;
+    state: UPLOADING, CHECKING, READY, REFUSED.
     """
 
     __tablename__ = "item_version"
@@ -143,6 +147,7 @@ class Upload(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     owner: Mapped[str] = mapped_column(String(32), index=True)
     state: Mapped[str] = mapped_column(String(16), default="OPEN")
+    job_id: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime]
     seen_at: Mapped[datetime]
 
@@ -163,7 +168,10 @@ class KnowGrant(Guarded, Base):
     """A need-to-know grant 知悉授权: who, which client or case, which field classes, why, from–to (≤ grant.days)."""
 
     __tablename__ = "know_grant"
-    __guarded__ = ("grantee", "client_id", "case_id", "classes", "purpose", "valid_from", "valid_to", "granted_by", "confirmed_by", "ended_at")
+    __guarded__ = (
+        "grantee", "client_id", "case_id", "classes", "purpose", "valid_from", "valid_to", "granted_by", "confirmed_by",
+        "ended_at",
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     grantee: Mapped[str] = mapped_column(String(32), index=True)
