@@ -29,3 +29,6 @@ accesslog = "-"
 access_log_format = "%(h)s %(m)s %(s)s %(B)s %(M)sms"
 # Caddy is the only peer; the portal itself decides how many proxies it trusts (SEALGATE_TRUSTED_PROXIES).
 forwarded_allow_ips = "*"
+
+# Nobody steers the server from inside its container.
+control_socket_disable = True
