@@ -48,9 +48,6 @@ def certificate(
     data: dict[str, Json] = {
         "title": "签署完成证明 Certificate of completion",
         "number": printable(facts.agreement_no),
-        "year": countersigned_at.year,
-        "month": countersigned_at.month,
-        "day": countersigned_at.day,
         "parts": [
             _part("协议 Agreement", _document_rows(facts)),
             _part("签署人 Signer", _signer_rows(facts)),

@@ -40,9 +40,6 @@ def render(filled: FilledText, *, number: str, date: datetime.date, draft: bool 
         "title": filled.zh_paragraphs[0].text,
         "number": number,
         "draft": draft,
-        "year": date.year,
-        "month": date.month,
-        "day": date.day,
         "zh": _shapes(filled.zh_paragraphs),
         "en": _shapes(filled.en_paragraphs),
     }

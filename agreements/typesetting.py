@@ -3,7 +3,6 @@
 import datetime
 import json
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib import resources
@@ -21,7 +20,7 @@ _ESCAPED = re.compile(r"\\u\{([0-9a-f]+)\}")
 
 
 def typeset(layout: str, data: Mapping[str, Json], day: datetime.date) -> bytes:
-    """Set `layout` (a file of this package) with `data`, dated `day` at 00:00 UTC, and return PDF/A-2b bytes.
+    """Set `layout` (a file of this package) with `data`, dated `day`, and return PDF/A-2b bytes.
 
     The data reaches the layout as JSON, so nothing in it is read as markup.
 
@@ -30,21 +29,18 @@ def typeset(layout: str, data: Mapping[str, Json], day: datetime.date) -> bytes:
         RenderError: the document could not be set.
     """
     require_glyphs(_strings(data))
-    return _compiled(layout, data, day)
+    return _compiled(layout, {**data, "year": day.year, "month": day.month, "day": day.day})
 
 
-def _compiled(layout: str, data: Mapping[str, Json], day: datetime.date) -> bytes:
+def _compiled(layout: str, data: Mapping[str, Json]) -> bytes:
     folder = resources.files("agreements") / "templates"
     source = (folder / "page.typ").read_bytes() + (folder / layout).read_bytes()
-    stamp = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", typst.TypstWarning)
-            compiler = typst.Compiler(
-                source, font_paths=_fonts(), sys_inputs={"data": json.dumps(data, ensure_ascii=False)}
-            )
-            result = compiler.compile(format="pdf", pdf_standards="a-2b", timestamp=stamp)
-    except (typst.TypstError, typst.TypstWarning) as failure:
+        compiler = typst.Compiler(
+            source, font_paths=_fonts(), sys_inputs={"data": json.dumps(data, ensure_ascii=False)}
+        )
+        result = compiler.compile(format="pdf", pdf_standards="a-2b")
+    except typst.TypstError as failure:
         raise _translated(failure) from None
     if not isinstance(result, bytes):
         raise RenderError("the document came out in pieces")

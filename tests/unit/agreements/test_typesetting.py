@@ -53,7 +53,7 @@ def test_what_only_the_typesetter_finds_missing_is_named(character):
         "en": [],
     }
     with pytest.raises(MissingGlyph) as refusal:
-        typesetting._compiled("agreement.typ", data, DAY)
+        typesetting._compiled("agreement.typ", data)
     assert character in refusal.value.characters
 
 
