@@ -34,6 +34,11 @@ _CORRUPT = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XMinioInvalid
 
 def connect(endpoint: str, access_key: str, secret_key: str, region: str, bucket: str) -> "S3Store":
     """Return a store on `bucket` at an endpoint URL; nothing is sent yet."""
+    return S3Store(make_client(endpoint, access_key, secret_key, region), bucket)
+
+
+def make_client(endpoint: str, access_key: str, secret_key: str, region: str) -> "S3Client":
+    """Return a boto3 client with the settings that S3Store relies on."""
     config = Config(
         signature_version="s3v4",
         # The service's own retries know no deadline, so there are none; this module repeats its calls.
@@ -46,7 +51,7 @@ def connect(endpoint: str, access_key: str, secret_key: str, region: str, bucket
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    client = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=endpoint,
         aws_access_key_id=access_key,
@@ -54,7 +59,6 @@ def connect(endpoint: str, access_key: str, secret_key: str, region: str, bucket
         region_name=region,
         config=config,
     )
-    return S3Store(client, bucket)
 
 
 class S3Store:
@@ -248,32 +252,28 @@ class S3Store:
             except ClientError as error:
                 if error.response["Error"].get("Code") in empty:
                     return None
-                refusal = _named(error)
+                refusal, passing = _named(error)
             except (BotoCoreError, OSError):
-                refusal = _Again("the store did not answer")
+                refusal, passing = Unavailable("the store did not answer"), True
             pause = min(2.0, pause * 2) * (1 + secrets.randbelow(100) / 100)
-            if not isinstance(refusal, _Again) or time.monotonic() + pause > until:
+            if not passing or time.monotonic() + pause > until:
                 raise refusal from None
             time.sleep(pause)
 
 
-class _Again(Unavailable):
-    """Unavailable for now: worth another attempt."""
-
-
-def _named(error: ClientError) -> StorageError:
-    """Return our error for the server's; its own text may name bucket and key, so only the code is kept."""
+def _named(error: ClientError) -> tuple[StorageError, bool]:
+    """Return our error for the server's, and whether it may pass; its own text may name bucket and key."""
     code = str(error.response["Error"].get("Code", ""))
     status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
     if code in _MISSING:
-        return NotFound("no such object or upload")
+        return NotFound("no such object or upload"), False
     if code in _CONFLICT:
-        return Conflict("the key exists or the parts do not fit")
+        return Conflict("the key exists or the parts do not fit"), False
     if code in _CORRUPT:
-        return Corrupt("the bytes changed on their way")
+        return Corrupt("the bytes changed on their way"), False
     if status >= 500 or status == 429 or code in {"RequestTimeout", "SlowDown", "RequestTimeTooSkewed"}:
-        return _Again("the store is not to be had now")
-    return Unavailable(f"the store refused: {code[:40]}")
+        return Unavailable("the store is not to be had now"), True
+    return Unavailable(f"the store refused: {code[:40]}"), False
 
 
 def _joined_etag(parts: Sequence[Part]) -> str:

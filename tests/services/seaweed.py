@@ -55,7 +55,7 @@ def _command(folder: Path, s3_port: int) -> list[str]:
         f"-dir={folder / 'data'}",
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
-        "-volume.max=50",
+        "-volume.max=200",
         "-volume.minFreeSpacePercent=0",
         "-master.volumeSizeLimitMB=64",
         "-master.telemetry=false",
