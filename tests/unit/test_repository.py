@@ -246,3 +246,19 @@ def test_scripts_are_executable_and_parse(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
     assert "set -euo pipefail" in (ROOT / script).read_text("utf-8")
     subprocess.run(["bash", "-n", str(ROOT / script)], check=True)
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_ci_runs_make_test_and_ends_with_its_closing_line(tmp_path: Path, code: int) -> None:
+    make = tmp_path / "make"
+    make.write_text(
+        f'#!/bin/sh\necho "CI=$CI $*"\necho "7 passed in 3.20s"\necho after\nexit {code}\n', "utf-8"
+    )
+    make.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CI": ""}
+    done = subprocess.run(
+        [str(ROOT / ".ci" / "run")], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert done.stdout.splitlines()[0] == "CI=true test"
+    assert done.stdout.splitlines()[-1] == "7 passed in 3.20s"
