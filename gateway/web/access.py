@@ -1,4 +1,7 @@
-"""Who may open a route: declared on the view itself, checked before it runs; a route that declares nothing keeps the portal from starting."""
+"""Who may open a route: declared on the view itself, checked before it runs.
+
+A route that declares nothing keeps the portal from starting.
+"""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The door of every request: body size, rate, where the request comes from, who may enter, a code given along; each refusal recorded."""
+"""The door of every request: rate, who may enter, body size, forged requests, a code given along; each refusal recorded."""
 
 from typing import cast
 
@@ -9,20 +9,20 @@ from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from limits import RateLimitItem, parse
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
-from werkzeug.routing import RequestRedirect
 from werkzeug.routing.exceptions import RoutingException
+from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.audit.service import record_refusal
-from gateway.errors import NotAllowed, NotFound, Refused, SealGateError, TooMany
+from gateway.errors import Invalid, NotAllowed, NotFound, Refused, SealGateError, TooMany
 from gateway.web import visitor
 from gateway.web.access import Access, declared
+from gateway.web.again import CODE_FIELD, SAFE, ask_again
 
 LIMITER = "sealgate.limiter"
 GENERAL = parse("600/minute")
+FILES = parse("3000/minute")
 NOTED = parse("1/minute")
 STATIC = "static"
-SAFE = frozenset({"GET", "HEAD"})
-CODE_FIELD = "otp"
 
 _log = structlog.get_logger("gateway.web")
 
@@ -42,6 +42,7 @@ def install(app: Flask, limiter_url: str) -> None:
 
 def _enter() -> None:
     if request.endpoint == STATIC:
+        _spend(FILES, STATIC, get_remote_address())
         return
     if request.url_rule is None:
         _limit(None)
@@ -61,7 +62,7 @@ def _enter() -> None:
 def _turn_away() -> None:
     # Whoever may not know of a route must not learn of it from the methods it would take either.
     problem = request.routing_exception
-    if isinstance(problem, MethodNotAllowed | RoutingException | RequestRedirect) and not _may_know(problem):
+    if isinstance(problem, MethodNotAllowed | RoutingException) and not _may_know(problem):
         raise NotFound
 
 
@@ -95,14 +96,19 @@ def _spend(item: RateLimitItem, scope: str, key: str) -> None:
         raise TooMany(max(1, round(reset - visitor.now().timestamp())))
 
 
-def _take_code() -> None:
+def _take_code() -> AnyResponse | None:
     """A code sent along with any other form makes the second factor fresh before the view runs."""
     opened = declared(current_app, request.endpoint)
     if request.method != "POST" or opened is None or opened.kind in ("public", "half"):
-        return
+        return None
     code = request.form.get(CODE_FIELD, "").strip()
-    if code:
-        visitor.confirm(code)
+    try:
+        if code:
+            visitor.confirm(code)
+    except Invalid as problem:
+        note("WRONG_CODE")
+        return ask_again(problem)
+    return None
 
 
 def note(problem: Refused | SealGateError | str) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 from babel.numbers import format_decimal
 from flask import Flask
 from flask_babel import get_locale, get_timezone
-from flask_babel import gettext as _
 from markupsafe import Markup
 
 from gateway.principal import Text
+from gateway.web.i18n import gettext as _
 from gateway.web.i18n import language
 from gateway.web.visitor import now
 

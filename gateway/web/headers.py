@@ -39,7 +39,7 @@ def install(app: Flask, *, https: bool) -> None:
             response.headers["Cache-Control"] = f"public, max-age={STATIC_S}"
         else:
             response.headers["Cache-Control"] = "no-store"
-        response.vary.add("Cookie")
+            response.vary.update(("Cookie", "Accept-Language"))
         return response
 
     app.after_request(put)

@@ -7,8 +7,9 @@ from pathlib import Path
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from flask import Flask, request
+from flask import Flask, Request, request
 from flask_babel import Babel, Domain, force_locale, get_locale
+from flask_babel import gettext as _gettext
 from werkzeug.datastructures import LanguageAccept
 
 from gateway.web.visitor import actor
@@ -68,7 +69,7 @@ def _locale() -> str:
     return LOCALES[choose(actor().language if actor().kind != "stranger" else None, request)]
 
 
-def choose(own: str | None, asked: "request.__class__") -> str:
+def choose(own: str | None, asked: Request) -> str:
     """The language tag for a request: the person's own, else the cookie's, else what the browser accepts, else Chinese."""
     for wish in (own, asked.cookies.get(COOKIE)):
         if wish:
@@ -89,6 +90,11 @@ def language() -> str:
     """The tag of the language being written: `zh-CN` or `en`."""
     locale = get_locale()
     return ENGLISH if locale is not None and locale.language == "en" else CHINESE
+
+
+def gettext(words: str, **values: object) -> str:
+    """A phrase in the language being written, its `%(name)s` places filled."""
+    return str(_gettext(words, **values))
 
 
 def other_language() -> str:

@@ -11,9 +11,10 @@ LONGEST = 2000
 
 
 def own_path(wanted: str | None, otherwise: str = HOME) -> str:
-    """A path of this portal to go on to, or `otherwise`: browsers drop control characters and read `\\` as `/`, so both are refused."""
+    """A path of this portal to go on to, or `otherwise`."""
     if not wanted or len(wanted) > LONGEST or not wanted.startswith("/") or wanted.startswith("//"):
         return otherwise
+    # Browsers drop control characters and read a backslash as a slash, so a path with either may leave the portal.
     if "\\" in wanted or any(ord(c) < 0x21 or 0x7F <= ord(c) < 0xA0 for c in wanted):
         return otherwise
     try:

@@ -58,7 +58,7 @@ def nav(
     order: int = 50,
     count: Callable[[], int] | None = None,
 ) -> None:
-    """Enters one page of a room. `label` is lazy_gettext, `endpoint` the view's name inside the blueprint, lower `order` stands first."""
+    """Enters one page of a room: `label` is lazy_gettext, `endpoint` the view's name in `bp`; lower `order` stands first."""
     entry = Entry(
         label,
         f"{bp.name}.{endpoint}",

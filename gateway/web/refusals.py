@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import structlog
-from flask import Flask, Response, redirect, request
+from flask import Flask, Response, request
 from flask_babel import lazy_gettext as _
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.errors import (
@@ -26,8 +26,8 @@ from gateway.errors import (
     WrongState,
 )
 from gateway.web import visitor
-from gateway.web.door import CODE_FIELD, note
-from gateway.web.links import VERIFY
+from gateway.web.again import ask_again
+from gateway.web.door import note
 from gateway.web.render import page
 
 _log = structlog.get_logger("gateway.web")
@@ -77,6 +77,8 @@ PAGES: dict[int, Words] = {
     ),
 }
 
+CODES = {404: "NOT_FOUND", 405: "METHOD", 413: "TOO_LARGE"}
+
 STATUS: tuple[tuple[type[SealGateError], int], ...] = (
     (NotFound, 404),
     (NotAllowed, 403),
@@ -106,23 +108,37 @@ def install(app: Flask) -> None:
 
 def error_page(status: int, code: str, problem: SealGateError | None = None) -> Response:
     """The page of a status in the reader's layout; a 404 never says more than any other 404."""
-    said = None if status in (404, 500) or problem is None else problem.text
+    try:
+        shown = _draw(status, code, problem)
+    except Exception as failure:  # noqa: BLE001 - whatever broke the page must not break the page that says so.
+        _log.error("error_page_failed", problem=type(failure).__name__, where=_where(failure))
+        visitor.forget()
+        shown = _draw(status, code, problem)
+    if _session_ended():
+        shown.headers["HX-Refresh"] = "true"
+    if isinstance(problem, TooMany):
+        shown.headers["Retry-After"] = str(problem.wait_s)
+    return shown
+
+
+def _draw(status: int, code: str, problem: SealGateError | None) -> Response:
     person = visitor.actor()
-    shown = page(
+    return page(
         "error.html",
         status=status,
         number=status,
         words=PAGES[status],
         code=code,
-        said=said,
+        said=None if status in (404, 500) or problem is None else problem.text,
         decision=getattr(problem, "decision", None),
-        known=person.kind != "stranger",
         half=person.kind != "stranger" and not visitor.is_full(),
         asked=request.full_path.rstrip("?") if request.method == "GET" else "/",
     )
-    if isinstance(problem, TooMany):
-        shown.headers["Retry-After"] = str(problem.wait_s)
-    return shown
+
+
+def _session_ended() -> bool:
+    # A polling fragment whose session is over: the whole page is then to be loaded again.
+    return "HX-Request" in request.headers and visitor.actor().kind == "stranger"
 
 
 def _forged(problem: CSRFError) -> Response:
@@ -136,7 +152,7 @@ def _http(problem: HTTPException) -> AnyResponse:
         return problem.get_response()
     if status not in PAGES:
         status = 400 if status < 500 else 500
-    code = "NOT_FOUND" if status == 404 else f"HTTP_{status}"
+    code = CODES.get(status, f"HTTP_{status}") if not isinstance(problem, SecurityError) else "HOST"
     note(code)
     shown = error_page(status, code)
     if status == 405:
@@ -168,27 +184,11 @@ def _failed(problem: Exception) -> Response:
 def _where(problem: BaseException) -> list[str]:
     places, trace = [], problem.__traceback__
     while trace is not None:
-        places.append(f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}")
+        places.append(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
         trace = trace.tb_next
     return places[-8:]
 
 
 def _stale(problem: StaleFactor) -> AnyResponse:
     note(problem)
-    if request.method in ("GET", "HEAD"):
-        return redirect(f"{VERIFY}?next={_quoted(request.full_path.rstrip('?'))}")
-    return again(None)
-
-
-def again(error: Invalid | None) -> Response:
-    """The page that asks for a code and then repeats the same POST; what was filled in goes along, passwords never."""
-    kept = [
-        (name, value)
-        for name, value in request.form.items(multi=True)
-        if name not in (CODE_FIELD, "csrf_token") and "password" not in name
-    ]
-    return page("again.html", kept=kept, error=error, status=422 if error else 403)
-
-
-def _quoted(path: str) -> str:
-    return quote(path, safe="/")
+    return ask_again()

@@ -34,6 +34,7 @@ def _common() -> dict[str, Any]:
         "here": own_path(request.full_path.rstrip("?")) if request.method == "GET" else "/",
         "demo": visitor.deps().settings.demo,
         "company": visitor.deps().settings.company_name,
+        "idle_s": visitor.idle_s,
         "nav_groups": nav.grouped,
         "nav_entries": nav.entries,
         "role_names": [ROLE_TEXT[r] for r in Role if r in person.roles],

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from gateway.errors import NotFound
 from gateway.web import i18n, nav, visitor
 from gateway.web.access import access
 from gateway.web.links import HOME, SIGN_IN, VERIFY, own_path
@@ -18,8 +19,12 @@ def home() -> AnyResponse:
     """Leads everyone to where they can go on: signing in, the second factor, or the first page of their own."""
     if visitor.actor().kind == "stranger":
         return redirect(SIGN_IN)
+    if not visitor.is_full():
+        return redirect(VERIFY)
     mine = nav.entries()
-    return redirect(mine[0].url if visitor.is_full() and mine else VERIFY)
+    if not mine:
+        raise NotFound
+    return redirect(mine[0].url)
 
 
 @bp.post("/language")

@@ -1,6 +1,5 @@
 """The person behind a request: resolved once, from the opaque token in the signed cookie."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -11,7 +10,7 @@ from gateway.deps import Deps
 from gateway.principal import Actor
 from gateway.web.gate import SessionGate
 
-TOKEN = "sid"
+TOKEN = "sid"  # noqa: S105 - the name of the cookie's one entry, not a secret
 DEPS = "sealgate.deps"
 GATE = "sealgate.gate"
 AGENT_CHARS = 200
@@ -106,10 +105,26 @@ def is_fresh() -> bool:
     return bool(g.sealgate_fresh)
 
 
+def idle_s() -> int:
+    """Seconds of inactivity after which this person's session ends; 0 for strangers."""
+    person = actor()
+    if person.kind == "stranger":
+        return 0
+    key = "session.idle_staff_min" if person.kind == "staff" else "session.idle_partner_min"
+    with deps().database.read() as rows:
+        return 60 * deps().parameters(rows, now())[key]
+
+
 def begin_session(token: str) -> None:
     """Binds the browser to a new session: nothing of the old cookie survives, so a planted one is worthless."""
     end_session()
     session[TOKEN] = token
+
+
+def forget() -> None:
+    """Treats the rest of this request as a stranger's, without asking anyone."""
+    g.sealgate_visitor = None
+    g.pop("_login_user", None)
 
 
 def end_session() -> None:
@@ -123,10 +138,3 @@ def session_token() -> str | None:
     """The opaque token of this browser's session, for the one who keeps sessions."""
     token = session.get(TOKEN)
     return token if isinstance(token, str) else None
-
-
-def speaking(language: str) -> None:
-    """Lets the rest of this request use another language."""
-    user: Any = current_user
-    if user.is_authenticated:
-        user.actor = replace(user.actor, language=language)
