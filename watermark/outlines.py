@@ -60,6 +60,8 @@ def substituted(text: str) -> tuple[str, tuple[str, ...]]:
 
 def shape(text: str) -> Run:
     """Lay out one line of substituted text. A glyph that is still missing raises Refusal GLYPH_MISSING."""
+    if not text:
+        return Run((), 0.0)
     buffer = hb.Buffer()
     buffer.add_str(text)
     buffer.guess_segment_properties()

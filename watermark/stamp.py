@@ -12,7 +12,7 @@ from watermark.geometry import Geometry
 from watermark.mark import Mark
 from watermark.report import PageReport
 
-_FOOTER_INK, _BAND = 0.75, 0.55  # Opacity of the footer's words and of the paper under them.
+_FOOTER_INK, _BAND = 0.8, 0.65  # Opacity of the footer's words and of the paper under them.
 
 
 def save(pdf: Pdf) -> bytes:
@@ -58,7 +58,10 @@ class Stamper:
         resources = Dictionary(
             XObject=Dictionary(T=self._tile(), F=self._outline(foot.block)),
             ExtGState=Dictionary(
-                Tile=_opacity(self.mark.opacity), Ink=_opacity(_FOOTER_INK), Band=_opacity(_BAND)
+                Dark=_opacity(self.mark.opacity),
+                Light=_opacity(1.4 * self.mark.opacity),
+                Ink=_opacity(_FOOTER_INK),
+                Band=_opacity(_BAND),
             ),
         )
         operators = [_numbers(geometry.matrix) + " cm", *self._tiles(view), *self._footer(view, foot)]
@@ -86,8 +89,8 @@ class Stamper:
         matrices = list(layout.tiles(view, self.words.tile, size))
         shift = 0.055 * size
         moved = [(*m[:4], m[4] + shift, m[5] - shift) for m in matrices]
-        operators = ["q /Tile gs 1 g", *[f"q {_numbers(m)} cm /T Do Q" for m in moved], "Q"]
-        return [*operators, "q /Tile gs 0 g", *[f"q {_numbers(m)} cm /T Do Q" for m in matrices], "Q"]
+        operators = ["q /Light gs 1 g", *[f"q {_numbers(m)} cm /T Do Q" for m in moved], "Q"]
+        return [*operators, "q /Dark gs 0 g", *[f"q {_numbers(m)} cm /T Do Q" for m in matrices], "Q"]
 
     def _footer(self, view: tuple[float, float], foot: layout.Footer) -> list[str]:
         return [

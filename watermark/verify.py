@@ -15,7 +15,7 @@ from watermark.errors import Refusal
 GRID = 4  # The page is looked at in GRID x GRID regions.
 NEEDED = 8  # Regions in which the mark must be seen; the product's promise is three.
 _LEAST_PIXELS = 6  # Changed pixels that make a region count.
-_LONG_SIDE = 1100  # Pixels of the longer side when drawn for comparison.
+_LONG_SIDE = 800  # Pixels of the longer side when drawn for comparison.
 _SAME_SIZE = 0.6  # Points by which sizes may differ through rounding.
 
 
