@@ -285,5 +285,5 @@ def end_basis(deps: Deps, basis_id: str, *, reason: str, actor: Actor, now: date
         why = require_reason(reason)
         if row.ended_at is not None:
             raise WrongState
-        row.ended_at = now
         row.leaf = record(session, "basis.ended", actor=actor, obj=("basis", row.id), now=now, reason=why, client=client.id)
+        row.ended_at = now

@@ -94,8 +94,8 @@ def confirm_grant(deps: Deps, grant_id: str, *, actor: Actor, now: datetime) -> 
         require_fresh(deps, session, actor, now)
         if row.confirmed_by is not None or row.ended_at is not None or level_of(row.classes) < 3 or row.valid_to <= now:
             raise WrongState
-        row.confirmed_by = actor.id
         row.leaf = record(session, "grant.confirmed", actor=actor, obj=("grant", row.id), now=now)
+        row.confirmed_by = actor.id
 
 
 def end_grant(deps: Deps, grant_id: str, *, reason: str, actor: Actor, now: datetime) -> None:
@@ -107,8 +107,8 @@ def end_grant(deps: Deps, grant_id: str, *, reason: str, actor: Actor, now: date
         why = require_reason(reason)
         if row.ended_at is not None:
             raise WrongState
-        row.ended_at = now
         row.leaf = record(session, "grant.ended", actor=actor, obj=("grant", row.id), now=now, reason=why)
+        row.ended_at = now
 
 
 def _may_end(session: Session, row: KnowGrant, actor: Actor) -> bool:

@@ -32,11 +32,11 @@ def inspect_version(deps: Deps, job: JobView, progress: Progress) -> None:
     """The handler of `archive.inspect`; leaves a version alone that is no longer being checked."""
     with deps.database.read() as session:
         version = session.get(ItemVersion, str(job.payload["version"]))
-    if version is None or version.state != "CHECKING":
-        return
-    total = max(1, -(-version.size // MIB))
+        if version is None or version.state != "CHECKING":
+            return
+        version_id, item_id, number, total = version.id, version.item_id, version.version, max(1, -(-version.size // MIB))
     progress(_READ, 0, total)
-    source = read_for_inspection(deps, version.item_id, version.version)
+    source = read_for_inspection(deps, item_id, number)
     try:
         digest = _digest(source, progress, total)
         progress(_PROVE, total, total)
@@ -44,7 +44,7 @@ def inspect_version(deps: Deps, job: JobView, progress: Progress) -> None:
         size = os.fstat(source).st_size
     finally:
         os.close(source)
-    _settle(deps, version.id, kind, digest, size, deps.clock())
+    _settle(deps, version_id, kind, digest, size, deps.clock())
 
 
 def _digest(source: int, progress: Progress, total: int) -> str:
@@ -70,14 +70,14 @@ def _settle(deps: Deps, version_id: str, kind: Kind, digest: str, size: int, now
             return
         item = locked(session, Item, version.item_id)
         assert item is not None
-        version.kind, version.mime, version.pages = kind.code, kind.mime[:100], kind.pages
         refused = _why_refused(kind, whole=size == version.size)
+        data: dict[str, Any] = {"version": version.version, "sha256": digest, "kind": kind.code, "pages": kind.pages}
+        data |= {"markable": kind.treatment == "stamp", "reason_code": refused or kind.reason}
+        event = "version.refused" if refused else "version.ready"
+        version.leaf = record(session, event, actor=SYSTEM, obj=("item", item.id), now=now, **data)
+        version.kind, version.mime, version.pages = kind.code, kind.mime[:100], kind.pages
         version.markable, version.why_not = kind.treatment == "stamp", refused or kind.reason
         version.sha256, version.state = digest, "REFUSED" if refused else "READY"
-        data: dict[str, Any] = {"version": version.version, "sha256": digest, "kind": kind.code, "pages": kind.pages}
-        data["markable"] = version.markable
-        event = "version.ready" if version.state == "READY" else "version.refused"
-        version.leaf = record(session, event, actor=SYSTEM, obj=("item", item.id), now=now, reason_code=version.why_not, **data)
         report = {**kind.as_dict(), "sha256": digest, "size": size}
         session.merge(Proof(item_version_id=version.id, report=report, at=now))
         if version.state == "READY":
@@ -108,9 +108,9 @@ def inspection_failed(deps: Deps, job: JobView, progress: Progress) -> None:
         version = locked(session, ItemVersion, str(job.payload["version"]))
         if version is None or version.state != "CHECKING":
             return
-        version.state, version.why_not = "REFUSED", CHECK_FAILED
         data: dict[str, Any] = {"version": version.version, "reason_code": CHECK_FAILED}
         version.leaf = record(session, "version.refused", actor=SYSTEM, obj=("item", version.item_id), now=deps.clock(), **data)
+        version.state, version.why_not = "REFUSED", CHECK_FAILED
 
 
 def check_again(deps: Deps, version_id: str, *, actor: Actor, now: datetime) -> str:
@@ -121,7 +121,7 @@ def check_again(deps: Deps, version_id: str, *, actor: Actor, now: datetime) -> 
             raise NotFound
         if version.state != "REFUSED" or version.why_not != CHECK_FAILED:
             raise WrongState
-        version.state, version.why_not = "CHECKING", None
         target = ("item", version.item_id)
         version.leaf = record(session, "version.checking", actor=actor, obj=target, now=now, version=version.version)
+        version.state, version.why_not = "CHECKING", None
         return enqueue(session, INSPECT, now=now, payload={"version": version.id})

@@ -199,7 +199,7 @@ def _check_part(size: int, number: int, data: bytes, sha256: str | None) -> None
 
 def complete_upload(deps: Deps, upload_id: str, *, actor: Actor, now: datetime) -> str:
     """Joins the parts and starts the inspection; returns the job's id. Safe to repeat; Invalid while parts are missing."""
-    with deps.database.read() as session:
+    with deps.job(actor, "upload.complete", ("upload", upload_id), now) as session:
         upload, version = _own(session, upload_id, actor)
         parts = list(session.scalars(select(UploadPart).where(UploadPart.upload_id == upload_id).order_by(UploadPart.number)))
     if upload.state == "OPEN":
@@ -210,9 +210,9 @@ def complete_upload(deps: Deps, upload_id: str, *, actor: Actor, now: datetime) 
             return upload.job_id
         if upload.state != "OPEN":
             raise WrongState
-        version.state = "CHECKING"
         target = ("item", version.item_id)
         version.leaf = record(session, "version.uploaded", actor=actor, obj=target, now=now, version=version.version)
+        version.state = "CHECKING"
         upload.job_id = enqueue(session, INSPECT, now=now, payload={"version": version.id})
         upload.state, upload.seen_at = "DONE", now
         return upload.job_id
@@ -261,10 +261,10 @@ def _sweep(deps: Deps, upload_id: str, now: datetime) -> bool:
 
 
 def _give_up(session: Session, upload: Upload, version: ItemVersion, why: str, actor: Actor, now: datetime) -> None:
-    upload.state = "ABORTED"
-    version.state, version.why_not = "REFUSED", why
     data: dict[str, Any] = {"version": version.version, "reason_code": why}
     version.leaf = record(session, "version.refused", actor=actor, obj=("item", version.item_id), now=now, **data)
+    upload.state = "ABORTED"
+    version.state, version.why_not = "REFUSED", why
     session.flush()
 
 
