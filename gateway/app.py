@@ -66,7 +66,8 @@ def _configure(app: Flask, settings: Settings) -> None:
 
 
 def _texts() -> Iterable[Path]:
-    return sorted(Path(__file__).parent.glob("*/translations/en.po"))
+    found = Path(__file__).parent.glob("*/translations/en.po")
+    return sorted(found, key=lambda path: (path.parts[-3] != "web", path))
 
 
 def _rooms() -> list[Blueprint]:

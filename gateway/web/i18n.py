@@ -34,7 +34,7 @@ class Catalogue(Domain):  # type: ignore[misc]
 
 
 def read_catalogue(texts: Iterable[Path]) -> Translations:
-    """PO texts merged into one catalogue; two rooms may share a phrase if they agree on it, else ValueError."""
+    """PO texts merged into one catalogue; where two rooms word a phrase differently the earlier text stands."""
     merged = Translations()
     merged.plural = lambda n: int(n != 1)
     for path in texts:
@@ -43,15 +43,8 @@ def read_catalogue(texts: Iterable[Path]) -> Translations:
         compiled = io.BytesIO()
         write_mo(compiled, catalogue)
         compiled.seek(0)
-        _merge(merged, Translations(compiled), path.parts[-3])
+        merged._catalog = {**Translations(compiled)._catalog, **merged._catalog}
     return merged
-
-
-def _merge(into: Translations, one: Translations, room: str) -> None:
-    for key, value in one._catalog.items():
-        if key and into._catalog.get(key, value) != value:
-            raise ValueError(f"{room}: another translation of {key!r} exists")
-        into._catalog[key] = value
 
 
 def install(app: Flask, texts: Iterable[Path]) -> None:
