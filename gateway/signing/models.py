@@ -56,6 +56,7 @@ class Agreement(Guarded, Base):
     signed_sha256: Mapped[str | None] = mapped_column(String(64))
     drafted_by: Mapped[str] = mapped_column(String(32))
     sent_at: Mapped[datetime | None]
+    sign_by: Mapped[datetime | None]
     signed_at: Mapped[datetime | None]
     countersigned_by: Mapped[str | None] = mapped_column(String(32))
     countersigned_at: Mapped[datetime | None]

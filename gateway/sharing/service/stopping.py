@@ -180,6 +180,7 @@ def _organisation_stopped(deps: Deps, session: Session, event: Event) -> None:
 SUBSCRIBERS: dict[str, Callable[[Deps, Session, Event], None]] = {
     "agreement.lapse": _agreement_lapsed,
     "agreement.terminate": _agreement_terminated,
+    "agreement.partner_terminate": _agreement_terminated,
     "agreement.enter_force": _agreement_in_force,
     "organisation.suspend": _organisation_stopped,
     "organisation.disable": _organisation_stopped,

@@ -1,0 +1,215 @@
+"""Wires a portal from its settings, once; the embedded and the production installation differ only here (DESIGN.md §5)."""
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from huey import RedisHuey, SqliteHuey
+from huey.api import Huey
+
+from gateway.audit.service import CheckpointView, Log
+from gateway.audit.signer import Signer
+from gateway.config import KEY_BYTES, Settings, load, read_secret, write_secret
+from gateway.db import Database
+from gateway.deps import Deps
+from gateway.errors import ConfigError
+from gateway.jobs.service import Queue
+from gateway.notify.service import Mailer, Outbox, Smtp, Transport
+from storage import admin, s3
+from storage.errors import Conflict, StorageError
+from storage.fields import FieldCipher, SearchKey
+from storage.kek import KekFolder
+from storage.keyring import Keyring, PostgresKeyring, SqliteKeyring
+from storage.local import LocalStore
+from storage.sealed import SealedStore
+from storage.store import ObjectStore
+
+ROOMS = ("identity", "archive", "signing", "sharing", "oversight")
+RAW_KEYS = ("mac.key", "search.key", "session.key", "manifest.key", "evidence.key")
+BUNDLE_DAYS = 35
+LOCK_YEARS = 10
+
+log = structlog.get_logger()
+
+
+def wall_clock() -> datetime:
+    """The time now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def log_origin(settings: Settings) -> str:
+    """The log's name, by which its checkpoints are known: the portal's host and /log."""
+    return urlsplit(settings.public_origin).netloc + "/log"
+
+
+def make_keys(settings: Settings) -> list[str]:
+    """Makes every key file that is missing, 0600; returns the names of those made. Nothing is ever overwritten."""
+    made = []
+    for name in RAW_KEYS:
+        if not (settings.keys / name).exists():
+            write_secret(settings.keys / name, secrets.token_hex(KEY_BYTES).encode())
+            made.append(name)
+    if not (settings.keys / "log.key").exists():
+        Signer.generate(settings.keys / "log.key", log_origin(settings))
+        made.append("log.key")
+    folder = KekFolder(settings.keys / "kek")
+    if not folder.epochs():
+        folder.create(1)
+        made.append("kek/1")
+    return made
+
+
+def build(settings: Settings | None = None, *, clock: Callable[[], datetime] = wall_clock) -> Deps:
+    """The wired portal. Raises ConfigError when settings or keys are missing, bad or readable by others."""
+    settings = settings or load()
+    _need_keys(settings)
+    database = Database(settings.database, _raw(settings, "mac.key"))
+    keyring = _keyring(settings)
+    stores = {kind: SealedStore(_store(settings, kind), keyring) for kind in ("objects", "bundles", "evidence")}
+    signer = Signer.load(settings.keys / "log.key", log_origin(settings))
+    mailer = Mailer(
+        database, _transport(settings), sender=settings.mail_from, company=settings.company_name, origin=settings.public_origin
+    )
+    deps = Deps(
+        settings=settings,
+        database=database,
+        keyring=keyring,
+        fields=FieldCipher(keyring),
+        search=SearchKey(_raw(settings, "search.key")),
+        log=Log(database, signer, origin=signer.name, publish=_Publisher(_store(settings, "audit"))),
+        queue=Queue(database, _huey(settings), clock),
+        mailer=mailer,
+        manifest_key=Ed25519PrivateKey.from_private_bytes(_raw(settings, "manifest.key")),
+        evidence_key=Ed25519PrivateKey.from_private_bytes(_raw(settings, "evidence.key")),
+        clock=clock,
+        **stores,
+    )
+    _furnish(deps)
+    return deps
+
+
+def _furnish(deps: Deps) -> None:
+    # Each room lists what it offers; rooms to the right hear of rooms to their left through these lists only.
+    for room in ROOMS:
+        service = import_module(f"gateway.{room}.service")
+        deps.facts.extend(getattr(service, "FACTS", ()))
+        deps.queue.handlers.update(getattr(service, "HANDLERS", {}))
+        deps.queue.failures.update(getattr(service, "FAILURES", {}))
+        for name, subscriber in getattr(service, "SUBSCRIBERS", {}).items():
+            deps.on(name, subscriber)
+    deps.mailer.resolve = import_module("gateway.identity.queries").addresses
+    deps.queue.bind(deps)
+
+
+def _need_keys(settings: Settings) -> None:
+    wanted = [*RAW_KEYS, "log.key", "kek"]
+    missing = [name for name in wanted if not (settings.keys / name).exists()]
+    if missing:
+        raise ConfigError([f"{name}: missing; run `sealgate init`" for name in missing])
+
+
+def _raw(settings: Settings, name: str) -> bytes:
+    try:
+        key = bytes.fromhex(read_secret(settings.keys / name).decode("ascii"))
+    except ValueError as error:
+        raise ConfigError([f"{name}: not a key of {KEY_BYTES} bytes in hex"]) from error
+    if len(key) != KEY_BYTES:
+        raise ConfigError([f"{name}: not a key of {KEY_BYTES} bytes in hex"])
+    return key
+
+
+def _keyring(settings: Settings) -> Keyring:
+    folder = KekFolder(settings.keys / "kek")
+    if settings.keyring_url is not None:
+        return PostgresKeyring(settings.keyring_url, folder)
+    return SqliteKeyring(settings.home / "keyring.db", folder)
+
+
+def _store(settings: Settings, kind: str) -> ObjectStore:
+    if settings.storage == "local":
+        return LocalStore(settings.home / "store" / kind)
+    access, secret = s3_credentials(settings)
+    bucket = getattr(settings, f"s3_bucket_{kind}")
+    return s3.connect(settings.s3_endpoint or "", access, secret, settings.s3_region, bucket)
+
+
+def s3_credentials(settings: Settings) -> tuple[str, str]:
+    """Access and secret key from their files; raises ConfigError."""
+    assert settings.s3_access_key_file is not None and settings.s3_secret_key_file is not None
+    return read_secret(settings.s3_access_key_file).decode(), read_secret(settings.s3_secret_key_file).decode()
+
+
+def buckets(settings: Settings) -> admin.Buckets:
+    """The buckets this installation uses."""
+    names = [getattr(settings, f"s3_bucket_{kind}") for kind in ("objects", "bundles", "evidence", "audit")]
+    return admin.Buckets(*names, bundle_days=BUNDLE_DAYS, lock_years=LOCK_YEARS)
+
+
+def prepare_storage(settings: Settings) -> list[str]:
+    """Makes the buckets where objects are kept in S3; returns what is still missing by name (empty for local)."""
+    if settings.storage == "local":
+        return []
+    endpoint = urlsplit(settings.s3_endpoint or "")
+    access, secret = s3_credentials(settings)
+    client = admin.connect(endpoint.netloc, access, secret, settings.s3_region, secure=endpoint.scheme == "https")
+    admin.create_buckets(client, buckets(settings))
+    return admin.verify(client, buckets(settings))
+
+
+def _huey(settings: Settings) -> Huey:
+    if settings.queue == "redis":
+        return RedisHuey("sealgate", url=settings.redis_url)
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return SqliteHuey("sealgate", filename=str(settings.home / "queue.db"))
+
+
+def _transport(settings: Settings) -> Transport:
+    if settings.smtp_host is None:
+        return Outbox(settings.home / "outbox")
+    password = read_secret(settings.smtp_password_file).decode() if settings.smtp_password_file else None
+    return Smtp(settings.smtp_host, settings.smtp_port, settings.smtp_user, password, starttls=settings.smtp_starttls)
+
+
+class _Publisher:
+    """Copies every checkpoint to the audit store, where it is locked; a failure there never stops the log itself."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def __call__(self, made: CheckpointView) -> None:
+        try:
+            self._store.put(f"checkpoint/{made.size:020d}", iter([made.note.encode()]))
+        except Conflict:
+            pass
+        except StorageError:
+            log.warning("checkpoint not published", size=made.size, exc_info=True)
+
+
+def migrations() -> Path:
+    """The folder of the database's revisions."""
+    return Path(__file__).parent / "migrations"
+
+
+def upgrade(settings: Settings) -> None:
+    """Brings the database to the newest revision."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations()))
+    config.attributes["url"] = settings.database
+    command.upgrade(config, "head")
+
+
+def everything() -> Any:
+    """Metadata of every room's rows, for migrations."""
+    for name in ("audit", "jobs", "notify", *ROOMS):
+        import_module(f"gateway.{name}.models")
+    import_module("gateway.policy.parameters")
+    return import_module("gateway.db").Base.metadata

@@ -1,0 +1,32 @@
+"""Errors of signing.
+
+SealGateError
+├── Refused
+│   ├── NotTheSigner       only the authorised signer named in the agreement signs it
+│   └── DigestConflict     the posted digest is not that of the PDF shown; nothing was changed
+└── Invalid
+    └── BadAgreement       a field of an agreement that cannot be taken
+"""
+
+from gateway.errors import Invalid, NotAllowed, Refused
+from gateway.principal import Text
+
+
+class NotTheSigner(NotAllowed):
+    """Somebody else of the organisation may read, but not sign."""
+
+    code = "NOT_THE_SIGNER"
+    text = Text("仅协议所列签署人可以签署。", "Only the signer named in the agreement may sign it.")
+
+
+class DigestConflict(Refused):
+    """What was confirmed is not what was shown."""
+
+    code = "DIGEST"
+    text = Text("所确认的摘要与所示协议不符，没有任何改动。请重新打开后再签。", "The confirmed digest is not that of the agreement shown. Nothing was changed.")
+
+
+class BadAgreement(Invalid):
+    """A field of an agreement that cannot be taken."""
+
+    code = "BAD_AGREEMENT"

@@ -1,0 +1,35 @@
+"""The jobs of signing, one verb each."""
+
+from gateway.signing.service.countersigning import countersign
+from gateway.signing.service.drafting import Scope, draft, send, void
+from gateway.signing.service.ending import partner_terminate, sweep, terminate
+from gateway.signing.service.facts import FACTS
+from gateway.signing.service.papers import certificate_pdf, page_png, pdf_bytes
+from gateway.signing.service.pledging import accept_pledge
+from gateway.signing.service.signing import Signature, decline, sign, view
+from gateway.signing.service.templating import approve_template, draft_template, ensure_default, return_template, submit_template
+
+__all__ = [
+    "FACTS",
+    "Scope",
+    "Signature",
+    "accept_pledge",
+    "approve_template",
+    "certificate_pdf",
+    "countersign",
+    "decline",
+    "draft",
+    "draft_template",
+    "ensure_default",
+    "page_png",
+    "partner_terminate",
+    "pdf_bytes",
+    "return_template",
+    "send",
+    "sign",
+    "submit_template",
+    "sweep",
+    "terminate",
+    "view",
+    "void",
+]
