@@ -194,3 +194,11 @@ def test_make_secrets_makes_every_secret_once(compose: dict[str, Any], tmp_path:
 
     subprocess.run(command, env=mine, check=True, capture_output=True)
     assert {path.name: path.read_text("ascii") for path in (tmp_path / "secrets").iterdir()} == files
+
+
+def test_the_portals_user_gets_the_portals_buckets(compose: dict[str, Any]) -> None:
+    from gateway.config import Settings
+
+    given = compose["services"]["store-user"]["environment"]["S3_BUCKETS"].split()
+    fields = Settings.model_fields.items()
+    assert sorted(given) == sorted(field.default for name, field in fields if name.startswith("s3_bucket_"))

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -10,10 +11,13 @@ import pytest
 from minio import Minio
 from minio.error import S3Error
 
+from storage import admin, s3
 from tests.services.minio import running_minio
 
 ROOT = Path(__file__).parents[3]
-BUCKETS = ["sealgate-objects", "sealgate-audit"]
+BUCKETS = admin.Buckets(
+    "sealgate-objects", "sealgate-bundles", "sealgate-evidence", "sealgate-audit", bundle_days=7, lock_years=1
+)
 USER, PASSWORD = "portal-access-key", "portal-secret-key-0123456789"
 
 pytestmark = pytest.mark.services
@@ -28,8 +32,8 @@ def store_user() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def portal(store_user: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
-    """A client with the portal's own credentials, made twice as a restart would make them."""
+def address(store_user: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server whose portal user was made twice, as a restart would make it, and a bucket of somebody else."""
     folder = tmp_path_factory.mktemp("minio")
     with running_minio(folder) as server, pytest.MonkeyPatch.context() as patch:
         address = server.endpoint.removeprefix("http://")
@@ -42,23 +46,42 @@ def portal(store_user: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> 
             (folder / name).write_text(value + "\n", "ascii")
         patch.setenv("SECRETS", str(folder))
         patch.setenv("S3_ENDPOINT", address)
-        patch.setenv("S3_BUCKETS", " ".join(BUCKETS))
+        patch.setenv("S3_BUCKETS", " ".join(BUCKETS.all))
         store_user.main()
         store_user.main()
         Minio(address, server.access_key, server.secret_key, secure=False).make_bucket("of-another")
-        yield Minio(address, USER, PASSWORD, secure=False)
+        yield address
 
 
-def test_makes_and_uses_its_buckets(portal: Minio) -> None:
-    for bucket in BUCKETS:
-        portal.make_bucket(bucket, object_lock=True)
-        portal.put_object(bucket, "a", io.BytesIO(b"sealed"), 6)
-        answer = portal.get_object(bucket, "a")
-        assert answer.read() == b"sealed"
-        answer.close()
-        answer.release_conn()
-        assert [found.object_name for found in portal.list_objects(bucket)] == ["a"]
-        portal.remove_object(bucket, "a")
+@pytest.fixture
+def portal(address: str) -> Minio:
+    """A client with the portal's own credentials."""
+    return Minio(address, USER, PASSWORD, secure=False)
+
+
+def test_may_do_what_the_portal_does(portal: Minio, address: str) -> None:
+    admin.create_buckets(portal, BUCKETS)
+    admin.create_buckets(portal, BUCKETS)
+    assert admin.verify(portal, BUCKETS) == []
+    for bucket in (BUCKETS.objects, BUCKETS.bundles):
+        store = s3.connect(f"http://{address}", USER, PASSWORD, "us-east-1", bucket)
+        key = secrets.token_hex(16)
+        store.put(key, [b"sealed"])
+        assert b"".join(store.open(key)) == b"sealed"
+        upload = store.begin(key[::-1])
+        store.abort(key[::-1], upload)
+        assert [stat.key for stat in store.list()] == [key]
+        store.delete(key)
+        assert list(store.list()) == []
+
+
+def test_cannot_delete_what_is_locked(portal: Minio) -> None:
+    admin.create_buckets(portal, BUCKETS)
+    made = portal.put_object(BUCKETS.audit, "checkpoint", io.BytesIO(b"signed"), 6)
+    with pytest.raises(S3Error, match="WORM|AccessDenied|locked"):
+        portal.remove_object(BUCKETS.audit, "checkpoint", version_id=made.version_id)
+    with pytest.raises(S3Error, match="AccessDenied"):
+        portal.disable_object_legal_hold(BUCKETS.audit, "checkpoint", version_id=made.version_id)
 
 
 def test_reaches_no_other_bucket(portal: Minio) -> None:
