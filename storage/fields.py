@@ -69,9 +69,12 @@ class SearchKey:
 
 
 def normalised(value: str) -> str:
-    """Return the value as it is searched: NFKC, case folded, white space at the ends gone and runs made one."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold())
-    return " ".join(folded.split())
+    """Return the value as it is searched: compatibility forms and case made one, runs of white space a space.
+
+    The order of steps is that of compatibility caseless matching (Unicode, 3.13, D146), composed at the end.
+    """
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", value).casefold()).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def _context(owner: str, column: str) -> bytes:

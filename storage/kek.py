@@ -57,7 +57,7 @@ class KekFolder:
 
     def create(self, epoch: int) -> None:
         """Make the epoch's KEK, durable when it returns; Conflict when the epoch has one or is older than one."""
-        if epoch < 1 or any(epoch <= held for held in self.epochs):
+        if not 1 <= epoch <= 999_999 or any(epoch <= held for held in self.epochs):
             raise Conflict("the epoch is taken or past")
         with _folder_trouble():
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -37,10 +37,10 @@ class SealedStore:
 
     def put(self, object_id: str, version: int, chunks: Iterable[bytes]) -> SealedStat:
         """Seal and store the joined chunks, of any sizes; durable when it returns; Conflict when it exists."""
-        place = seal.new_place(object_id, version)
+        key, place = _key(object_id, version), seal.new_place(object_id, version)
         digest = _Digest(chunks)
         sealed = _with_header(place, seal.seal(self._new_key(object_id), place, seal.cut(digest)))
-        stat = self._store.put(_key(object_id, version), sealed)
+        stat = self._store.put(key, sealed)
         return SealedStat(digest.size, digest.hex(), stat.size)
 
     def open(
