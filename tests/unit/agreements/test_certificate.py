@@ -7,6 +7,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pypdfium2
 import pytest
@@ -179,3 +180,10 @@ def test_the_recipe_runs_in_a_shell_and_its_bytes_verify(tmp_path, evidence, key
         assert "Signature Verified Successfully" in checked.stdout
         (tmp_path / "signed.bin").write_bytes(b"x" + data)
         assert subprocess.run(["bash", "-ec", checking], cwd=tmp_path, capture_output=True).returncode != 0
+
+
+def test_the_format_s_page_gives_the_same_recipe():
+    """docs/formats.md and the certificate tell the same commands; comments aside."""
+    page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+    for step in module._recipe():
+        assert str(step).split("    #")[0] in page.splitlines()
