@@ -71,7 +71,6 @@ def build(settings: Settings | None = None, *, clock: Callable[[], datetime] = w
     _need_keys(settings)
     database = Database(settings.database, _raw(settings, "mac.key"))
     keyring = _keyring(settings)
-    stores = {kind: SealedStore(_store(settings, kind), keyring) for kind in ("objects", "bundles", "evidence")}
     signer = Signer.load(settings.keys / "log.key", log_origin(settings))
     mailer = Mailer(
         database, _transport(settings), sender=settings.mail_from, company=settings.company_name, origin=settings.public_origin
@@ -82,13 +81,15 @@ def build(settings: Settings | None = None, *, clock: Callable[[], datetime] = w
         keyring=keyring,
         fields=FieldCipher(keyring),
         search=SearchKey(_raw(settings, "search.key")),
+        objects=SealedStore(_store(settings, "objects"), keyring),
+        bundles=SealedStore(_store(settings, "bundles"), keyring),
+        evidence=SealedStore(_store(settings, "evidence"), keyring),
         log=Log(database, signer, origin=signer.name, publish=_Publisher(_store(settings, "audit"))),
         queue=Queue(database, _huey(settings), clock),
         mailer=mailer,
         manifest_key=Ed25519PrivateKey.from_private_bytes(_raw(settings, "manifest.key")),
         evidence_key=Ed25519PrivateKey.from_private_bytes(_raw(settings, "evidence.key")),
         clock=clock,
-        **stores,
     )
     _furnish(deps)
     return deps
@@ -147,8 +148,14 @@ def s3_credentials(settings: Settings) -> tuple[str, str]:
 
 def buckets(settings: Settings) -> admin.Buckets:
     """The buckets this installation uses."""
-    names = [getattr(settings, f"s3_bucket_{kind}") for kind in ("objects", "bundles", "evidence", "audit")]
-    return admin.Buckets(*names, bundle_days=BUNDLE_DAYS, lock_years=LOCK_YEARS)
+    return admin.Buckets(
+        objects=settings.s3_bucket_objects,
+        bundles=settings.s3_bucket_bundles,
+        evidence=settings.s3_bucket_evidence,
+        audit=settings.s3_bucket_audit,
+        bundle_days=BUNDLE_DAYS,
+        lock_years=LOCK_YEARS,
+    )
 
 
 def prepare_storage(settings: Settings) -> list[str]:

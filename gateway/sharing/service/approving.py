@@ -1,6 +1,7 @@
 """Deciding on a share: the department, the archive, the general manager for major matters (policy.md §3.6)."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -31,7 +32,7 @@ def consent(deps: Deps, share_id: str, *, version_hash: str, actor: Actor, now: 
         if share.version_hash != version_hash or contents_of(session, share).digest() != version_hash:
             raise WrongState
         stage = share.state
-        extras = {"deciders": _deciders(session, share), "version_hash": version_hash, "major": share.major}
+        extras: dict[str, Any] = {"deciders": _deciders(session, share), "version_hash": version_hash, "major": share.major}
         share.due_at = working_days_later(now, deps.parameters(session, now)["approval.expire_wd"])
         leaf = move(deps, session, SHARE, share, _event(share), actor=actor, now=now, **extras)
         _keep(session, share, STAGE_OF[stage], "CONSENT", actor, now, leaf)

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -77,7 +78,7 @@ def _spend(session: Session, bundle: Bundle, copies: list[Copy]) -> None:
             raise Withheld(["LIMIT"])
 
 
-def _open(session: Session, bundle: Bundle, actor: Actor, leaf: str, vector: list[object], now: datetime, until: datetime) -> str:
+def _open(session: Session, bundle: Bundle, actor: Actor, leaf: str, vector: list[Any], now: datetime, until: datetime) -> str:
     ticket = secrets.token_hex(32)
     row = Collection(id=new_id(), bundle_id=bundle.id, contact_id=actor.id, session_id=actor.session or "", at=now, leaf=leaf)
     row.ticket_hash, row.collect_leaf, row.vector, row.window_until = _hash(ticket), leaf, vector, until

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from gateway.audit.service import record
+from gateway.audit.service import JSON, record
 from gateway.deps import Deps
 from gateway.principal import SYSTEM
 from gateway.sharing.models import Bundle
@@ -78,7 +78,7 @@ def issue(deps: Deps, plan: "Plan", sources: Sources, *, now: datetime) -> Issue
     given = _given(plan, now)
     manifest = bundling.manifest(given, items)
     digest = hashlib.sha256(manifest).hexdigest()
-    numbers = [copy.number for copy in plan.copies]
+    numbers: list[JSON] = [copy.number for copy in plan.copies]
     with deps.job(SYSTEM, "bundle.issue", ("bundle", plan.bundle.id), now) as session:
         leaf = record(session, "bundle.issue", actor=SYSTEM, obj=("bundle", plan.bundle.id), now=now, manifest_sha256=digest, copies=numbers)
     deps.log.await_checkpoint(leaf, now=deps.clock())

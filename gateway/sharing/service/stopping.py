@@ -167,7 +167,7 @@ def _agreement_in_force(deps: Deps, session: Session, event: Event) -> None:
 
 
 def _halted_for_agreement(session: Session, share: Share) -> bool:
-    leaf = session.get(Leaf, share.leaf)
+    leaf = session.scalars(select(Leaf).where(Leaf.id == share.leaf)).first()
     return leaf is not None and leaf.event == "share.halt" and b'"cause":"agreement ' in leaf.body
 
 
