@@ -1,5 +1,6 @@
 """The export file as the verifier reads it: a header line with the checkpoint, then one canonical JSON line an entry."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from gateway.audit.leaf import JSON, canonical, parse_canonical
 EXPORT_FORMAT = "sealgate-log-export"
 EXPORT_VERSION = 1
 MAX_LINE_BYTES = 8 << 20
+_SALT = re.compile(r"(?:[0-9a-f]{2})+")
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,10 @@ def _opening(value: JSON) -> tuple[bytes, str]:
     text = value.get("value") if isinstance(value, dict) else None
     if not isinstance(salt, str) or not isinstance(text, str):
         raise MalformedProof("an opened value is wrong")
-    try:
-        return bytes.fromhex(salt), text
-    except ValueError as error:
-        raise MalformedProof("a salt is wrong") from error
+    # bytes.fromhex alone would take capitals and spaces: another spelling of the same salt.
+    if not _SALT.fullmatch(salt):
+        raise MalformedProof("a salt is wrong")
+    return bytes.fromhex(salt), text
 
 
 def _hashes(value: JSON) -> tuple[bytes, ...]:

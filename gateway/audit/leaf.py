@@ -118,7 +118,7 @@ def parse(body: bytes) -> Entry:
     kind, identifier = _pair(value["object"])
     return Entry(
         id=_match(_HEX32, value["id"]),
-        at=_time(value["at"]),
+        at=parse_time(value["at"]),
         event=_text(value["event"]),
         object=(kind, identifier),
         actor=_text(value["actor"]),
@@ -169,7 +169,8 @@ def _mapping(value: JSON) -> dict[str, JSON]:
     return value
 
 
-def _time(value: JSON) -> datetime:
+def parse_time(value: JSON) -> datetime:
+    """Reads a time in its one form; raises MalformedEntry."""
     try:
         at = datetime.strptime(_text(value), _TIME).replace(tzinfo=UTC)
     except ValueError as error:

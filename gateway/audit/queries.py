@@ -142,10 +142,8 @@ def _read(session: Session, query: Select[Any]) -> list[_Row]:
     columns = select(Personal.leaf_id, Personal.field, Personal.salt, Personal.value)
     for start in range(0, len(found), _BATCH):
         ids = [row.id for row in found[start : start + _BATCH]]
-        for leaf_id, *value in session.execute(
-            columns.where(Personal.leaf_id.in_(ids)).order_by(Personal.field)
-        ):
-            opened.setdefault(leaf_id, []).append((value[0], value[1], value[2]))
+        for row in session.execute(columns.where(Personal.leaf_id.in_(ids)).order_by(Personal.field)):
+            opened.setdefault(row.leaf_id, []).append((row.field, row.salt, row.value))
     return [_Row(r.arrival, r.seq, r.body, opened.get(r.id, ()), r.covered) for r in found]
 
 

@@ -99,7 +99,9 @@ def test_a_missing_field_is_refused():
             leaf.parse(leaf.canonical({k: v for k, v in whole.items() if k != name}))
 
 
-@pytest.mark.parametrize("value", [1.5, 2**53, -(2**53), b"bytes", {1: 2}, datetime(2026, 1, 1, tzinfo=UTC), {"a"}])
+@pytest.mark.parametrize(
+    "value", [1.5, 2**53, -(2**53), b"bytes", {1: 2}, datetime(2026, 1, 1, tzinfo=UTC), {"a"}]
+)
 def test_what_json_here_may_not_hold_is_refused(value: object):
     with pytest.raises(MalformedEntry):
         leaf.canonical({"x": value})

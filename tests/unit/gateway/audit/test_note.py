@@ -108,7 +108,14 @@ def test_other_tree_heads_are_refused(text: str):
 def test_keys_of_other_forms_are_refused():
     name, _, rest = KEY.text.partition("+")
     wrong_type = base64.b64encode(b"\x04" + KEY.public).decode()
-    for text in ("", name, f"{name}+00000000+{rest[9:]}", f"other+{rest}", f"{name}+{rest[:9]}{wrong_type}", KEY.text[:-4]):
+    for text in (
+        "",
+        name,
+        f"{name}+00000000+{rest[9:]}",
+        f"other+{rest}",
+        f"{name}+{rest[:9]}{wrong_type}",
+        KEY.text[:-4],
+    ):
         with pytest.raises(MalformedNote):
             note.parse_key(text)
     for bad in ("", "a b", "a+b", "a\nb", "a\u00a0b"):

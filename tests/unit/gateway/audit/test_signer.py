@@ -30,7 +30,14 @@ def test_a_readable_foreign_or_damaged_key_is_refused_by_name(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"log\.key: the key of another log"):
         Signer.load(path, "b.example/log")
     good = path.read_bytes()
-    for bad in (b"", b"x", good[:-9] + b"\n", good.replace(b"PRIVATE", b"PUBLIC!"), good.replace(b"a.ex", b"b.ex"), b"\xff"):
+    for bad in (
+        b"",
+        b"x",
+        good[:-9] + b"\n",
+        good.replace(b"PRIVATE", b"PUBLIC!"),
+        good.replace(b"a.ex", b"b.ex"),
+        b"\xff",
+    ):
         path.write_bytes(bad)
         with pytest.raises(ConfigError, match=r"log\.key: not a log key"):
             Signer.load(path, "a.example/log")
