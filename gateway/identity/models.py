@@ -156,6 +156,7 @@ class Invitation(Guarded, Base):
     used_at: Mapped[datetime | None]
     code_hash: Mapped[str | None] = mapped_column(String(64))
     code_tries: Mapped[int] = mapped_column(default=0)
+    code_until: Mapped[datetime | None]
     created_by: Mapped[str] = mapped_column(String(32))
 
 
