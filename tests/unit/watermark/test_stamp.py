@@ -1,5 +1,6 @@
 """The mark on pages as they are seen: every box, turn and unit, above whatever the page draws."""
 
+import io
 from collections.abc import Callable
 
 import pikepdf
@@ -70,7 +71,7 @@ def test_the_mark_stands_in_the_crop_box_and_nothing_is_hidden_outside(
     assert data is not None
     assert (report.pages[0].width, report.pages[0].height) == (595, 842)
     assert _mean_difference(upright, drawn(data)) < 1.0
-    with Pdf.open(__import__("io").BytesIO(data)) as out:
+    with Pdf.open(io.BytesIO(data)) as out:
         out.pages[0].obj.CropBox = out.pages[0].obj.MediaBox
         widened = drawn(saved(out))
     assert _ink(widened, (0, 1842 - 400, 400, 1842)) == 0
