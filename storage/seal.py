@@ -146,7 +146,8 @@ class _Exact:
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
         self._rest = memoryview(b"")
-        self._buffer = bytearray(SEALED_CHUNK)
+        # Slices of a view take bytes as they are; a bytearray's own slices would copy them once more.
+        self._buffer = memoryview(bytearray(SEALED_CHUNK))
 
     def read(self, size: int) -> memoryview:
         """Return the next `size` bytes, valid until the next read; raises Corrupt when they end early."""
@@ -161,7 +162,7 @@ class _Exact:
             self._buffer[filled : filled + step] = self._rest[:step]
             self._rest = self._rest[step:]
             filled += step
-        return memoryview(self._buffer)[:size]
+        return self._buffer[:size]
 
     def _next(self) -> bytes:
         piece = next(self._pieces, None)
