@@ -202,3 +202,15 @@ def test_the_portals_user_gets_the_portals_buckets(compose: dict[str, Any]) -> N
     given = compose["services"]["store-user"]["environment"]["S3_BUCKETS"].split()
     fields = Settings.model_fields.items()
     assert sorted(given) == sorted(field.default for name, field in fields if name.startswith("s3_bucket_"))
+
+
+def test_every_command_of_ours_exists(services: dict[str, Any]) -> None:
+    from gateway.cli import main
+
+    verbs = {
+        service["command"][1]
+        for service in services.values()
+        if service.get("command", [""])[0] == "sealgate"
+    }
+    assert verbs == {"init", "worker"}
+    assert verbs <= set(main.commands)
