@@ -138,9 +138,11 @@ def move(
         raise WrongState
     reason = require_reason(reason) if found.reason else reason
     step = Step(deps, session, row, actor, now, reason, extras)
-    _check(found, step)
-    leaf = _record(process, found, step, source, acting_for)
-    row.state, row.leaf = found.target, leaf
+    # What the caller set on a guarded row may reach the database only together with the entry that is written here.
+    with session.no_autoflush:
+        _check(found, step)
+        leaf = _record(process, found, step, source, acting_for)
+        row.state, row.leaf = found.target, leaf
     session.add(row)
     session.flush()
     _notify(found, step)

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agreements.certificate import LogReference, certificate
+from agreements.errors import BadDocument
 from agreements.render import page_image
 from gateway.audit.models import Leaf
 from gateway.deps import Deps
@@ -61,11 +62,11 @@ def intact(deps: Deps, row: Agreement) -> bool:
         return False
 
 
-def page_png(deps: Deps, agreement_id: str, page: int, *, actor: Actor) -> bytes:
-    """One page as an image; NotFound past the end."""
+def page_webp(deps: Deps, agreement_id: str, page: int, *, actor: Actor) -> bytes:
+    """One page (from 1) as a WebP image; NotFound past the end."""
     try:
         return page_image(pdf_bytes(deps, agreement_id, actor=actor), page)
-    except (IndexError, ValueError) as error:
+    except BadDocument as error:
         raise NotFound from error
 
 

@@ -1,6 +1,7 @@
 """The partner's side: opening, signing with a typed name and a fresh second factor, declining (policy.md §3.7)."""
 
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from agreements import evidence as ev
 from agreements.drawing import Drawing, from_data_url
-from agreements.errors import BadDrawing
-from agreements.text import fill
+from agreements.errors import AgreementError, BadDrawing
+from agreements.text import check_value, fill
+from agreements.typesetting import require_glyphs
 from gateway.audit.service import record
 from gateway.db import locked, new_id
 from gateway.deps import Deps
@@ -88,8 +90,20 @@ def _check(row: Agreement, given: Signature, stored: str) -> None:
         raise DigestConflict
     if not given.consent:
         raise Invalid("consent", Text("请勾选同意后再签署。", "Tick the consent before signing."))
-    if not 1 <= len(given.name.strip()) <= 60:
+    typed_name(given.name)
+
+
+def typed_name(name: str) -> str:
+    """The typed signature in NFC, when it is a name of up to 60 characters that the certificate can print; Invalid otherwise."""
+    clean = unicodedata.normalize("NFC", name).strip()
+    try:
+        check_value("name", clean, 60)
+        require_glyphs([clean])
+    except AgreementError as error:
+        raise Invalid("name", Text("请填写签署人姓名，60 字以内，不含特殊符号。", "Type the signer's name, up to 60 ordinary characters.")) from error
+    if not clean:
         raise Invalid("name", Text("请填写签署人姓名。", "Type the signer's name."))
+    return clean
 
 
 def _drawing(data_url: str) -> Drawing | None:
@@ -113,7 +127,7 @@ def _evidence(session: Session, row: Agreement, given: Signature, drawing: Drawi
         template_version=template.version,
         pdf_sha256=row.pdf_sha256,
         text_sha256=fill(text_of(template), row.values).text_sha256,
-        signer=ev.Signer(contact.id, given.name.strip(), contact.title or "授权签署人", organisation.name, organisation.uscc),
+        signer=ev.Signer(contact.id, typed_name(given.name), contact.title or "授权签署人", organisation.name, organisation.uscc),
         consent=consent,
         signed_at=now,
         access=ev.Access.of(ip=actor.ip, user_agent=actor.agent, session_id=actor.session or ""),
