@@ -41,7 +41,7 @@ from gateway.identity.service.partners import (
     set_signer,
     verify_organisation,
 )
-from gateway.identity.service.principals import account_live, addresses, contact_live, holders
+from gateway.identity.principals import account_live, addresses, contact_live, holders
 from gateway.identity.service.readback import confirm_contact, new_readback_code
 from gateway.identity.service.roles import confirm_role, decline_role, end_role, propose_role
 from gateway.identity.service.sessions import (

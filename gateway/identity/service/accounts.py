@@ -14,7 +14,7 @@ from gateway.errors import Invalid, NotAllowed, WrongState
 from gateway.identity import rules
 from gateway.identity.models import Account, Contact, Department
 from gateway.identity.service import enrol, sessions
-from gateway.identity.service.principals import obtain, roles_of
+from gateway.identity.principals import obtain, roles_of
 from gateway.principal import SYSTEM, Actor, Role, Text
 from gateway.workflow import move
 

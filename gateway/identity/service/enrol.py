@@ -17,7 +17,7 @@ from gateway.identity import rules
 from gateway.identity.errors import NotFirstDay
 from gateway.identity.models import Account, Contact, Invitation, Organisation, RoleGrant
 from gateway.identity.service import factors, lockout, readback, sessions
-from gateway.identity.service.principals import obtain
+from gateway.identity.principals import obtain
 from gateway.notify.service import Recipient, tell
 from gateway.principal import SYSTEM, Actor, Role
 from gateway.workflow import move

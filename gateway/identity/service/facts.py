@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from gateway.deps import Deps
 from gateway.identity.models import Account, Contact, LoginSession, Organisation
-from gateway.identity.service import principals, sessions
+from gateway.identity import principals
+from gateway.identity.service import sessions
 from gateway.policy.facts import ContactFact, OrganisationFact, SessionFact
 from gateway.release import Ask
 

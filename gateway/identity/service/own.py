@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from gateway.audit.service import record, record_refusal
 from gateway.deps import Deps
 from gateway.errors import Invalid, NotAllowed, NotFound
-from gateway.identity import rules
+from gateway.identity import principals, rules
 from gateway.identity.models import Account, Contact, Credential
-from gateway.identity.service import factors, lockout, principals, sessions
-from gateway.identity.service.principals import Person, obtain
+from gateway.identity.service import factors, lockout, sessions
+from gateway.identity.principals import Person, obtain
 from gateway.notify.service import Recipient, tell
 from gateway.principal import Actor, Text
 from gateway.workflow import require_fresh

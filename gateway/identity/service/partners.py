@@ -13,7 +13,7 @@ from gateway.identity import rules
 from gateway.identity.models import Contact, Organisation
 from gateway.identity.service import enrol, sessions
 from gateway.identity.service.accounts import Invited, free_email
-from gateway.identity.service.principals import obtain
+from gateway.identity.principals import obtain
 from gateway.notify.service import Recipient, tell
 from gateway.principal import Actor, Role, Text
 from gateway.workflow import move

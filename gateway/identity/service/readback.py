@@ -16,7 +16,7 @@ from gateway.errors import Invalid, NotAllowed, NotFound, TooMany, WrongState
 from gateway.identity import rules
 from gateway.identity.errors import CodeSpent, WrongCode
 from gateway.identity.models import Contact, Invitation
-from gateway.identity.service.principals import obtain
+from gateway.identity.principals import obtain
 from gateway.notify.service import Recipient, tell
 from gateway.principal import Actor, Text
 from gateway.workflow import move, require_fresh

@@ -11,7 +11,7 @@ from gateway.deps import Deps, require_reason
 from gateway.errors import Invalid, NotAllowed, WrongState
 from gateway.identity import rules
 from gateway.identity.models import Account, Department, RoleGrant
-from gateway.identity.service.principals import obtain
+from gateway.identity.principals import obtain
 from gateway.notify.service import Recipient, tell
 from gateway.principal import ROLE_TEXT, Actor, Role, Text
 from gateway.workflow import require_fresh

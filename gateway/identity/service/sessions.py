@@ -12,9 +12,8 @@ from gateway.audit.service import record
 from gateway.db import new_id
 from gateway.deps import Deps
 from gateway.errors import NotFound
-from gateway.identity import rules
+from gateway.identity import principals, rules
 from gateway.identity.models import LoginSession
-from gateway.identity.service import principals
 from gateway.principal import Actor
 
 TOUCH = timedelta(minutes=1)

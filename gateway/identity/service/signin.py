@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from gateway.audit.service import record, record_refusal
 from gateway.deps import Deps
 from gateway.errors import Invalid, NotFound, TooMany
-from gateway.identity import rules
+from gateway.identity import principals, rules
 from gateway.identity.errors import WrongCode, WrongSignIn
 from gateway.identity.models import Credential, LoginSession
-from gateway.identity.service import factors, lockout, principals, sessions
-from gateway.identity.service.principals import Person
+from gateway.identity.service import factors, lockout, sessions
+from gateway.identity.principals import Person
 from gateway.notify.service import Recipient, tell
 from gateway.principal import Actor
 
