@@ -70,6 +70,8 @@ def stamp(at: datetime) -> str:
 
 def storable(text: str) -> str:
     """The text with NUL and lone surrogates replaced, so that every database can hold it: no input can stop an entry."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 

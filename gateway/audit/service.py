@@ -38,6 +38,16 @@ _MINUTE = timedelta(minutes=1)
 _KEEP_COUNTS = timedelta(days=1)
 
 
+def _into(model: type[Any]) -> Insert:
+    table: Table = model.__table__
+    return insert(table)
+
+
+# Built once: entries are written in every transaction, and statements made anew each time cost more than the writing.
+_INSERT_LEAF = _into(Leaf)
+_INSERT_PERSONAL = _into(Personal)
+
+
 def record(
     session: Session,
     event: str,
@@ -77,14 +87,9 @@ def record(
         personal={row["field"]: commitment(row["salt"], row["field"], row["value"]) for row in rows},
     )
     body = entry.encode()
-    session.execute(insert(_table(Leaf)).values(body=body, actor=_cut(actor.label), **columns(entry)))
-    session.execute(insert(_table(Personal)), rows)
+    session.execute(_INSERT_LEAF, {"body": body, "actor": _cut(actor.label), **columns(entry)})
+    session.execute(_INSERT_PERSONAL, rows)
     return leaf_id
-
-
-def _table(model: type[Any]) -> Table:
-    table: Table = model.__table__
-    return table
 
 
 def _personal(

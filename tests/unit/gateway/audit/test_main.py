@@ -91,4 +91,4 @@ def test_it_needs_neither_flask_nor_a_database_library(receipt, log):
 def test_the_command_as_it_is_called(receipt, log):
     command = [sys.executable, "-m", "gateway.audit", "verify", str(receipt), "--key", log.vkey]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60).returncode == 0
-    assert subprocess.run(command[:-1] + ["x"], cwd=ROOT, capture_output=True, timeout=60).returncode == 1
+    assert subprocess.run([*command[:-1], "x"], cwd=ROOT, capture_output=True, timeout=60).returncode == 1

@@ -11,7 +11,8 @@ from gateway.audit.rebuild import audit_rebuild
 from gateway.audit.service import record
 
 EDITS = {
-    "body": "UPDATE audit_leaf SET body = CAST(replace(CAST(body AS TEXT), 'share.submit', 'share.revoke') AS BLOB) WHERE seq = 300",
+    "body": "UPDATE audit_leaf SET body = CAST(replace(CAST(body AS TEXT), 'share.submit', 'share.revoke') AS BLOB) "
+    "WHERE seq = 300",
     "body and hash": "UPDATE audit_leaf SET body = (SELECT body FROM audit_leaf WHERE seq = 4) WHERE seq = 5",
     "id": "UPDATE audit_leaf SET id = 'ffffffffffffffffffffffffffffffff' WHERE seq = 10",
     "event": "UPDATE audit_leaf SET event = 'share.revoke' WHERE seq = 10",
@@ -38,7 +39,8 @@ EDITS = {
     "checkpoint root": "UPDATE audit_checkpoint SET root = zeroblob(32) WHERE size = 300",
     "checkpoint size": "UPDATE audit_checkpoint SET size = 301 WHERE size = 300",
     "checkpoint note": "UPDATE audit_checkpoint SET note = 'x' WHERE size = 300",
-    "checkpoint signature": "UPDATE audit_checkpoint SET note = replace(note, '— files.example/log ', '— files.example/log A') WHERE size = 300",
+    "checkpoint signature": "UPDATE audit_checkpoint SET note = replace(note, '— files.example/log ', '— files.example/log A') "
+    "WHERE size = 300",
     "last checkpoint gone": "DELETE FROM audit_checkpoint WHERE size = 600",
     "tile inside": 'UPDATE audit_tile SET hashes = zeroblob(8192) WHERE level = 0 AND "index" = 1',
     "tile at the edge": 'UPDATE audit_tile SET hashes = substr(hashes, 1, 64) WHERE level = 0 AND "index" = 2',

@@ -53,9 +53,13 @@ def test_nothing_personal_stands_in_the_entry(database, write):
 
 
 def test_a_rolled_back_verb_leaves_nothing(database, actor, now):
-    with pytest.raises(KeyError), database.write() as session:
-        record(session, "share.submit", actor=actor, obj=("share", "s1"), now=now)
-        raise KeyError
+    def verb() -> None:
+        with database.write() as session:
+            record(session, "share.submit", actor=actor, obj=("share", "s1"), now=now)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        verb()
     assert count(database, Leaf) == count(database, Personal) == 0
 
 

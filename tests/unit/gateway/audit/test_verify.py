@@ -251,10 +251,15 @@ def test_lies_in_a_whole_export(exported, keys, log):
         "hidden": [*lines[:5], changed(lines[5], seq=None), *lines[6:]],
         "nothing": [],
     }
-    for name, lie in lies.items():
-        with pytest.raises(AuditError):
-            verify.verify_export(lie, keys)
-            pytest.fail(name)
+    assert [name for name, lie in lies.items() if not is_refused(lie, keys)] == []
+
+
+def is_refused(lie: list[bytes], keys: list[note.Key]) -> bool:
+    try:
+        verify.verify_export(lie, keys)
+    except AuditError:
+        return True
+    return False
 
 
 def test_lies_in_a_partial_export(exported, keys):
