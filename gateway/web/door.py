@@ -1,5 +1,6 @@
 """The door of every request: rate, who may enter, body size, forged requests, a code given along; each refusal recorded."""
 
+from collections.abc import Callable
 from typing import cast
 
 import structlog
@@ -12,8 +13,9 @@ from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing.exceptions import RoutingException
 from werkzeug.wrappers import Response as AnyResponse
 
-from gateway.audit.service import record_refusal
+from gateway.audit.service import record, record_refusal
 from gateway.errors import Invalid, NotAllowed, NotFound, Refused, SealGateError, TooMany
+from gateway.principal import SYSTEM
 from gateway.web import visitor
 from gateway.web.access import Access, declared
 from gateway.web.again import CODE_FIELD, SAFE, ask_again
@@ -111,26 +113,47 @@ def _take_code() -> AnyResponse | None:
     return None
 
 
-def note(problem: Refused | SealGateError | str) -> None:
+def note(problem: SealGateError | str) -> None:
     """Records a refusal unless the job that refused has done so; the answer is a refusal either way."""
     if isinstance(problem, Refused) and problem.recorded:
         return
     code = problem if isinstance(problem, str) else problem.code
     if code == TooMany.code and not _first_this_minute():
         return
-    endpoint = request.endpoint or "unknown"
-    try:
-        record_refusal(
+    conditions = list(getattr(problem, "codes", ()))
+    _written(
+        lambda: record_refusal(
             visitor.deps().database,
             code,
             actor=visitor.actor(),
-            obj=("page", endpoint),
+            obj=_place(),
             now=visitor.now(),
             verb=f"web.{request.method.lower()}"[:20],
-            conditions=list(getattr(problem, "codes", ())),
+            conditions=conditions,
         )
-    except Exception as failure:  # noqa: BLE001 - the page still refuses; the failing log is shouted about instead.
-        _log.error("refusal_not_recorded", code=code, endpoint=endpoint, problem=type(failure).__name__)
+    )
+
+
+def alert(code: str) -> None:
+    """Records what an auditor must see, whoever asked: a row that was changed from outside."""
+    person = visitor.actor() if visitor.actor().kind != "stranger" else SYSTEM
+
+    def write() -> None:
+        with visitor.deps().database.write() as session:
+            record(session, "alert", actor=person, obj=_place(), now=visitor.now(), code=code)
+
+    _written(write)
+
+
+def _place() -> tuple[str, str]:
+    return ("page", request.endpoint or "unknown")
+
+
+def _written(write: Callable[[], object]) -> None:
+    try:
+        write()
+    except Exception as failure:  # noqa: BLE001 - the page refuses anyway; the failing log is shouted about instead.
+        _log.critical("not_recorded", endpoint=request.endpoint, problem=type(failure).__name__)
 
 
 def _first_this_minute() -> bool:

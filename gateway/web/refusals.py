@@ -27,7 +27,7 @@ from gateway.errors import (
 )
 from gateway.web import visitor
 from gateway.web.again import ask_again
-from gateway.web.door import note
+from gateway.web.door import alert, note
 from gateway.web.render import page
 
 _log = structlog.get_logger("gateway.web")
@@ -171,7 +171,7 @@ def _known(problem: SealGateError) -> Response:
 
 def _tampered(problem: TamperedRow) -> Response:
     _log.critical("tampered_row", endpoint=request.endpoint)
-    note(problem)
+    alert(problem.code)
     return error_page(500, problem.code)
 
 
