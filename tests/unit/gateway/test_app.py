@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from gateway.app import create_app
 from gateway.errors import ConfigError
 

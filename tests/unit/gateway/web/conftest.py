@@ -7,11 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import gateway.audit.models  # noqa: F401 - its tables
 import pytest
 from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 from flask_babel import lazy_gettext
+from sqlalchemy import select
+from wtforms import IntegerField, StringField
+
+import gateway.audit.models  # noqa: F401 - its tables
 from gateway.app import assemble
 from gateway.audit.models import Leaf, StrangerCount
 from gateway.config import Settings, load, write_secret
@@ -30,8 +33,6 @@ from gateway.errors import (
 from gateway.policy.release import Condition, Decision
 from gateway.principal import Actor, Role, Text
 from gateway.web.kit import Form, access, actor, begin_session, end_session, flash_text, is_fresh, nav, page
-from sqlalchemy import select
-from wtforms import IntegerField, StringField
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 CODE = "123456"

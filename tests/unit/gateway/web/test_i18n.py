@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from flask import Flask, request
-from gateway.principal import Text
-from gateway.web import filters, i18n
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.principal import Text
+from gateway.web import filters, i18n
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 

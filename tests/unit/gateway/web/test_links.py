@@ -4,9 +4,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-from gateway.web.links import absolute, own_path
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.web.links import absolute, own_path
 
 OUTSIDE = [
     "//evil.example",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Blueprint
+
 from gateway.web.kit import access, nav
 
 

@@ -5,11 +5,12 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from structlog.testing import capture_logs
+
 from gateway.audit.models import Leaf
 from gateway.errors import TamperedRow
 from gateway.web.refusals import PAGES, STATUS
-from sqlalchemy import select
-from structlog.testing import capture_logs
 
 CASES = {
     "/gone": (404, "NOT_FOUND", "没有这个页面", "No such page"),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+
 from gateway.web.gate import SessionGate
 
 
