@@ -59,7 +59,7 @@ def make_keys(settings: Settings) -> list[str]:
         Signer.generate(settings.keys / "log.key", log_origin(settings))
         made.append("log.key")
     folder = KekFolder(settings.keys / "kek")
-    if not folder.epochs():
+    if not folder.epochs:
         folder.create(1)
         made.append("kek/1")
     return made
@@ -104,7 +104,7 @@ def _furnish(deps: Deps) -> None:
         deps.queue.failures.update(getattr(service, "FAILURES", {}))
         for name, subscriber in getattr(service, "SUBSCRIBERS", {}).items():
             deps.on(name, subscriber)
-    deps.mailer.resolve = import_module("gateway.identity.queries").addresses
+    deps.mailer.resolve = import_module("gateway.identity.principals").addresses
     deps.queue.bind(deps)
 
 

@@ -154,7 +154,7 @@ def add_partner(deps: Deps, company: Company, key: str, *, now: datetime) -> Non
     company.organisations[key] = made
     for account, contact, signer in contacts:
         invited = identity.invite_contact(
-            deps, made, name=contact, email=email(account), title="业务经理", signer=signer, actor=adm, now=now, mail=False
+            deps, made, name=contact, email=email(account), title="业务经理", mobile="100-0000-0101", signer=signer, actor=adm, now=now, mail=False
         )
         person = enrol(deps, invited.token, email(account), now=now)
         identity.confirm_contact(deps, person.id, person.readback or "", identity_check="OFFLINE", actor=adm, now=now)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from gateway.deps import Deps
 from gateway.identity.models import Credential
 from gateway.identity.service import begin_enrolment, complete_enrolment
-from gateway.identity.service.principals import find
+from gateway.identity.principals import find
 from gateway.principal import Actor
 
 

@@ -1,0 +1,1 @@
+"""The room of oversight: the auditor's page, the parameters that two people change."""
