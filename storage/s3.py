@@ -31,6 +31,19 @@ _CONFLICT = frozenset(
 )
 _CORRUPT = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XMinioInvalidObject"})
 
+# What a whole answer holds. An answer cut inside its headers is read as one without them, and an empty body
+# as an empty list: neither may pass for success.
+_WHOLE = {
+    "complete_multipart_upload": ("ETag",),
+    "create_multipart_upload": ("UploadId",),
+    "get_object": ("ETag", "ContentLength"),
+    "head_object": ("ETag", "ContentLength"),
+    "list_object_versions": ("Name",),
+    "list_objects_v2": ("Name",),
+    "put_object": ("ETag",),
+    "upload_part": ("ETag",),
+}
+
 
 def connect(endpoint: str, access_key: str, secret_key: str, region: str, bucket: str) -> "S3Store":
     """Return a store on `bucket` at an endpoint URL; nothing is sent yet."""
@@ -246,9 +259,13 @@ class S3Store:
     def _call(self, operation: str, *, empty: tuple[str, ...] = (), **asked: Any) -> Any:
         """Send a request until it is answered or the deadline has gone; return None for a code in `empty`."""
         until, pause = time.monotonic() + self._deadline_s, 0.1
+        refusal: StorageError
         while True:
             try:
-                return getattr(self._client, operation)(Bucket=self._bucket, **asked)
+                answer = getattr(self._client, operation)(Bucket=self._bucket, **asked)
+                if all(field in answer for field in _WHOLE.get(operation, ())):
+                    return answer
+                refusal, passing = Unavailable("the store's answer was cut short"), True
             except ClientError as error:
                 if error.response["Error"].get("Code") in empty:
                     return None
