@@ -124,10 +124,15 @@ class Veil:
             return Image.merge(
                 "CMYK", [ImageChops.invert(self._blend(ImageChops.invert(band))) for band in bands]
             )
-        colours = [self._blend(band) for band in bands[: 3 if frame.mode == "RGBA" else len(bands)]]
         if frame.mode == "RGBA":
-            colours.append(ImageChops.invert(ImageChops.multiply(ImageChops.invert(bands[3]), self.keep)))
-        return Image.merge(frame.mode, colours)
+            return self._over_clear(frame)
+        return Image.merge(frame.mode, [self._blend(band) for band in bands])
+
+    def _over_clear(self, frame: Image.Image) -> Image.Image:
+        """Over transparency the colours are weighed by their cover first; so the mark shows on whatever lies below."""
+        weighed = frame.convert("RGBa").split()
+        cover = ImageChops.invert(ImageChops.multiply(ImageChops.invert(weighed[3]), self.keep))
+        return Image.merge("RGBa", [*(self._blend(band) for band in weighed[:3]), cover]).convert("RGBA")
 
     def _blend(self, band: Image.Image) -> Image.Image:
         return ImageChops.add(ImageChops.multiply(band, self.keep), self.add)

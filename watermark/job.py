@@ -1,5 +1,6 @@
 """What the child process does with one file, once its walls stand."""
 
+import codecs
 import io
 import json
 import secrets
@@ -22,6 +23,8 @@ def preload() -> None:
     """Bring in what would be read from disk later: plug-ins, codecs, the font. Afterwards no file can be opened."""
     from PIL import JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
 
+    for name in ("cp437", "utf-16", "utf-32", "latin-1", "shift_jis", "gb18030"):
+        codecs.lookup(name)  # Python loads codecs when they are first asked for, as by the names in a ZIP.
     _encrypted(pikepdf.Pdf.new(), "0")
     layout.words(Mark(("准备 ready",), "0"))
     images.veil((256, 256), Mark(("准备 ready",), "0"), layout.words(Mark(("准备 ready",), "0")))

@@ -1,0 +1,3 @@
+sealgate-manifest-signature-v1
+56475aa75463474c
+tHHbMGoT2FqzR1lVW4+7z6i+zDvqDtAbjC0bIjvkvIQiSM2/tFPHjZIWYVBHMqrMeDX/sn6jzkf8hkbKGkhwBg==
