@@ -53,13 +53,13 @@ class ClientForm(Form):
     """A client; sealed fields left empty keep what is stored."""
 
     name = StringField(_("姓名或名称"))
-    type = SelectField(_("类型"))
+    type = SelectField(_("类型"), default="PERSON")
     phone = StringField(_("电话"), description=_("手机号，或带区号的座机。"))
-    id_type = SelectField(_("证件类型"))
+    id_type = SelectField(_("证件类型"), default="")
     id_no = StringField(_("证件号码"))
     reason = TextAreaField(_("证件校验未通过的说明"), description=_("仅在号码未通过校验时填写，10 到 500 字。"))
     address = StringField(_("地址"))
-    status = SelectField(_("状态"))
+    status = SelectField(_("状态"), default="INTENT")
     minors = BooleanField(_("涉及不满 14 周岁的未成年人"))
 
     def offer(self) -> "ClientForm":
@@ -121,10 +121,10 @@ class CaseForm(Form):
     """The catalogue entry."""
 
     title = StringField(_("题名"))
-    category = SelectField(_("类别"))
+    category = SelectField(_("类别"), default="KH")
     year = IntegerField(_("年度"), [Optional()])
-    retention = SelectField(_("保管期限类别"))
-    media = SelectField(_("载体"))
+    retention = SelectField(_("保管期限类别"), default="BG1")
+    media = SelectField(_("载体"), default="ELECTRONIC")
     location = StringField(_("存放位置"), description=_("库房-柜-层-盒；电子载体可不填。"))
 
     def offer(self) -> "CaseForm":
@@ -152,8 +152,8 @@ class ItemForm(Form):
     title = StringField(_("题名"))
     type = SelectField(_("文件类型"))
     classes = Boxes(_("信息类别"))
-    level = SelectField(_("密级"), description=_("不低于所含类别的最高级别。"))
-    original = SelectField(_("原件或复印件"))
+    level = SelectField(_("密级"), default="", description=_("不低于所含类别的最高级别。"))
+    original = SelectField(_("原件或复印件"), default="ORIGINAL")
     author = StringField(_("责任者"))
     dated = DateField(_("文件日期"), [Optional()])
 

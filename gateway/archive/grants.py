@@ -80,7 +80,7 @@ def _check_grantee(session: Session, grantee: str) -> None:
 def _check_term(start: datetime, end: datetime, most_days: int, now: datetime) -> None:
     if start < now - timedelta(days=1) or end <= max(start, now) or end - start > timedelta(days=most_days):
         words = Text(f"期限从今天起，不超过 {most_days} 天。", f"From today on, for at most {most_days} days.")
-        raise Invalid("valid_to", words)
+        raise Invalid("days", words)
 
 
 def confirm_grant(deps: Deps, grant_id: str, *, actor: Actor, now: datetime) -> None:
