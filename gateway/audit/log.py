@@ -49,7 +49,8 @@ class Health:
 class Log:
     """Any process may hold one; the lease in the database lets one at a time number entries.
 
-    `publish` is told of every new checkpoint after its commit, in the thread that made it, and must not raise.
+    `publish` is told of every new checkpoint after its commit, in the thread that made it, and must not raise. `lease_time` is
+    how long a holder may take before another replaces it.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Log:
         *,
         origin: str,
         publish: Callable[[CheckpointView], None] | None = None,
+        lease_time: timedelta = LEASE_TIME,
     ) -> None:
         if signer.name != origin:
             raise ValueError("the key's name is not the log's origin")
@@ -66,6 +68,7 @@ class Log:
         self._signer = signer
         self._origin = origin
         self._publish = publish
+        self._lease_time = lease_time
         self._holder = new_id()
         self._turn = threading.Condition()
         self._busy = False
@@ -213,7 +216,11 @@ class Log:
             return False
         if lease.holder not in (None, self._holder) and lease.until is not None and lease.until > now:
             return False
-        lease.holder, lease.until = self._holder, now + LEASE_TIME
+        lease.holder, lease.until = self._holder, now + self._lease_time
+        if not self._database.is_sqlite:
+            # The server itself ends the transaction of a holder that stalls, and with it the row lock.
+            limit = int(self._lease_time.total_seconds() * 1000)
+            session.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {limit}"))
         return True
 
     def _lease(self, session: Session) -> Lease | None:
@@ -257,9 +264,12 @@ class Log:
         highest = session.scalar(select(func.max(Leaf.seq)))
         if (highest is None and head.size) or (highest is not None and highest + 1 != head.size):
             raise LogDamaged("entries and the last checkpoint do not fit")
-        if tree.root(tiles.Tiles(session).node, head.size) != head.root:
+        node = tiles.Tiles(session).node
+        if tree.root(node, head.size) != head.root:
             raise LogDamaged("the stored tree is not the signed one")
-        if self._highest is not None and head.size < self._highest.size:
+        # What this process has seen signed must still be the beginning, whatever the database now says.
+        seen = self._highest
+        if seen is not None and (head.size < seen.size or tree.root(node, seen.size) != seen.root):
             raise LogDamaged("a signed checkpoint is gone")
         return head
 

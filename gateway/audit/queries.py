@@ -45,7 +45,8 @@ class LogFilter:
 class LogEntry:
     """One entry as it is shown. `personal` holds the values whose salts still exist; `erased` names those that are gone.
 
-    `checkpoint` is the size of the first checkpoint that covers it, None while it waits.
+    `checkpoint` is the size of the first checkpoint that covers it, None while it waits. `tampered` names what in the database is
+    not what was recorded: personal fields (their values are withheld) or `entry`; a rebuild of the log tells more.
     """
 
     id: str
@@ -59,6 +60,7 @@ class LogEntry:
     data: Mapping[str, leaf.JSON]
     personal: Mapping[str, str]
     erased: tuple[str, ...]
+    tampered: tuple[str, ...]
     checkpoint: int | None
 
 
@@ -75,6 +77,7 @@ class _Row:
     arrival: int
     seq: int | None
     body: bytes
+    leaf_hash: bytes | None
     opened: Sequence[tuple[str, bytes, str]]
     covered: int | None
 
@@ -122,7 +125,9 @@ def _matching(session: Session, filters: LogFilter) -> Select[Any]:
     covered = (
         select(func.min(Checkpoint.size)).where(Checkpoint.size > Leaf.seq).scalar_subquery().label("covered")
     )
-    return select(Leaf.arrival, Leaf.id, Leaf.seq, Leaf.body, covered).where(and_(true(), *wanted))
+    return select(Leaf.arrival, Leaf.id, Leaf.seq, Leaf.body, Leaf.leaf_hash, covered).where(
+        and_(true(), *wanted)
+    )
 
 
 def _holds(session: Session, text: str) -> ColumnElement[bool]:
@@ -144,12 +149,14 @@ def _read(session: Session, query: Select[Any]) -> list[_Row]:
         ids = [row.id for row in found[start : start + _BATCH]]
         for row in session.execute(columns.where(Personal.leaf_id.in_(ids)).order_by(Personal.field)):
             opened.setdefault(row.leaf_id, []).append((row.field, row.salt, row.value))
-    return [_Row(r.arrival, r.seq, r.body, opened.get(r.id, ()), r.covered) for r in found]
+    return [_Row(r.arrival, r.seq, r.body, r.leaf_hash, opened.get(r.id, ()), r.covered) for r in found]
 
 
 def _entry(row: _Row) -> LogEntry:
     entry = leaf.parse(row.body)
-    values = {name: value for name, _, value in row.opened}
+    values = {n: v for n, salt, v in row.opened if leaf.commitment(salt, n, v) == entry.personal.get(n)}
+    stored = {name for name, _, _ in row.opened}
+    changed = row.seq is not None and row.leaf_hash != tree.leaf_hash(row.body)
     return LogEntry(
         id=entry.id,
         seq=row.seq,
@@ -161,7 +168,8 @@ def _entry(row: _Row) -> LogEntry:
         actor=entry.actor,
         data=entry.data,
         personal=values,
-        erased=tuple(sorted(set(entry.personal) - set(values))),
+        erased=tuple(sorted(set(entry.personal) - stored)),
+        tampered=(*(["entry"] if changed else []), *sorted(stored - set(values))),
         checkpoint=row.covered,
     )
 

@@ -229,6 +229,7 @@ def erase(session: Session, subject: str) -> int:
 
     The entries and their commitments stay, so every proof still holds; nobody can tell any more whom they speak of.
     """
+    subject = _cut(subject)
     gone = session.execute(delete(Personal).where(Personal.subject == subject)).rowcount  # type: ignore[attr-defined]
     session.execute(update(Leaf).where(Leaf.actor == subject).values(actor=None))
     return int(gone)

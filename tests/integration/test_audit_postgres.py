@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.audit import leaf, note, proof, tree, verify
 from gateway.audit.models import Leaf, Lease
@@ -103,6 +104,41 @@ def test_a_dead_holder_is_replaced_after_its_time(database: Database, log: Log):
         session.add(Lease(name="sequencer", holder="f" * 32, until=NOW + timedelta(seconds=5)))
     assert log.sequence(now=NOW) == 0
     assert log.sequence(now=NOW + timedelta(seconds=6)) == 1
+
+
+class Stalling(Signer):
+    """A signer that hangs in the middle of numbering, as a stopped machine does."""
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        super().__init__(ORIGIN, private)
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
+    def sign(self, text: str) -> str:
+        self.reached.set()
+        assert self.go_on.wait(60)
+        return super().sign(text)
+
+
+def test_a_holder_that_hangs_in_its_transaction_is_replaced(database: Database, log: Log):
+    log.heartbeat(now=NOW)
+    one = write(database)
+    hung = Stalling(Ed25519PrivateKey.from_private_bytes(b"p" * 32))
+    late: list[object] = []
+
+    def stall() -> None:
+        try:
+            late.append(Log(database, hung, origin=ORIGIN, lease_time=timedelta(seconds=1)).sequence(now=NOW))
+        except SQLAlchemyError as fault:
+            late.append(fault)
+
+    thread = threading.Thread(target=stall)
+    thread.start()
+    assert hung.reached.wait(30)
+    assert log.await_checkpoint(one, now=NOW, deadline_s=30).size == 1
+    hung.go_on.set()
+    thread.join()
+    assert isinstance(late[0], SQLAlchemyError)
+    checked(database, log)
 
 
 def test_writers_and_numberers_at_once_leave_no_gap_and_no_fork(database: Database, log: Log):

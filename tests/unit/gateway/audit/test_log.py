@@ -1,7 +1,10 @@
 """Numbering, checkpoints, receipts: in order, without gap or fork, and never over a damaged tree."""
 
+import subprocess
+import sys
 import threading
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text, update
@@ -17,6 +20,7 @@ from gateway.db import Database
 from gateway.errors import Unavailable
 
 ORIGIN = "files.example/log"
+ROOT = Path(__file__).parents[4]
 
 
 def numbers(database: Database) -> list[int | None]:
@@ -250,6 +254,44 @@ def _each_writer_in_order(database: Database) -> None:
     for entry in map(leaf.parse, bodies):
         assert entry.data["i"] == seen.get(entry.object[1], -1) + 1
         seen[entry.object[1]] = entry.data["i"]
+
+
+WORKER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from gateway.audit.service import Log, record
+from gateway.audit.signer import Signer
+from gateway.db import Database
+from gateway.principal import SYSTEM
+
+url, key, worker = sys.argv[1:]
+database = Database(url, b"m" * 32)
+log = Log(database, Signer.load(Path(key), "files.example/log"), origin="files.example/log")
+for i in range(20):
+    now = datetime.now(UTC)
+    with database.write() as session:
+        one = record(session, "a.b", actor=SYSTEM, obj=("w", worker), now=now, i=i)
+    print(log.await_checkpoint(one, now=now).note, end="|")
+"""
+
+
+def test_processes_at_once_leave_no_gap_and_no_fork(database, tmp_path, now):
+    signer = Signer.generate(tmp_path / "log.key", ORIGIN)
+    command = [sys.executable, "-c", WORKER, str(database.engine.url), str(tmp_path / "log.key")]
+    workers = [
+        subprocess.Popen([*command, str(n)], cwd=ROOT, stdout=subprocess.PIPE, text=True) for n in range(4)
+    ]
+    notes = [n for worker in workers for n in worker.communicate(timeout=120)[0].split("|")[:-1]]
+    assert [worker.returncode for worker in workers] == [0] * 4 and len(notes) == 80
+    assert sorted(numbers(database)) == list(range(80))
+    _each_writer_in_order(database)
+    log = Log(database, signer, origin=ORIGIN)
+    with database.read() as session:
+        root = audit_rebuild(session, [signer.key])
+    for head in (note.open_checkpoint(n, [signer.key]) for n in notes):
+        extension = proof.parse_extension(log.consistency(head.size))
+        tree.verify_consistency(head.size, head.root, 80, root, extension.proof)
 
 
 def test_the_database_itself_refuses_a_second_entry_with_a_number(database, write, log, now):

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from gateway.audit.queries import LogFilter, export_csv, export_jsonl, find, page, safe_cell
 from gateway.audit.service import count_stranger, erase, flush_strangers, record_refusal
@@ -86,13 +87,13 @@ def test_filters(database, write, shown, now):
 
 
 @pytest.mark.parametrize(
-    "text",
+    "words",
     ['quote " here', "back\\slash", "line\nbreak", "'; DROP TABLE audit_leaf; --", "a\0b", "\ud800", "%_"],
 )
-def test_any_text_can_be_looked_for(write, shown, text):
-    one = write(note=f"x{text}y")
+def test_any_text_can_be_looked_for(write, shown, words):
+    one = write(note=f"x{words}y")
     write()
-    assert shown(text=text) == [one]
+    assert shown(text=words) == [one]
 
 
 def test_names_are_shown_while_their_salts_exist(database, write):
@@ -112,6 +113,22 @@ def test_names_are_shown_while_their_salts_exist(database, write):
         assert page(session, LogFilter(text="档案管理员")).entries == ()
 
 
+def test_a_changed_name_is_not_shown_but_told(database, write, log, now):
+    one, other = write(reason="因项目需要对外提供"), write()
+    log.sequence(now=now)
+    with database.write() as session:
+        session.execute(
+            text("UPDATE audit_personal SET value = 'x' WHERE field = 'actor.name' AND leaf_id = :i"),
+            {"i": one},
+        )
+        session.execute(text("UPDATE audit_leaf SET leaf_hash = zeroblob(32) WHERE id = :i"), {"i": other})
+    with database.read() as session:
+        assert (
+            find(session, one).tampered == ("actor.name",) and "actor.name" not in find(session, one).personal
+        )
+        assert find(session, other).tampered == ("entry",) and find(session, other).erased == ()
+
+
 def test_an_export_after_erasure_holds_no_name(database, write, log, now):
     write(actor=Actor(kind="contact", id="c77", name="合作单位联系人", ip="198.51.100.9"))
     log.sequence(now=now)
@@ -119,8 +136,8 @@ def test_an_export_after_erasure_holds_no_name(database, write, log, now):
         erase(session, "contact:c77")
     with database.read() as session:
         for export in (export_jsonl, export_csv):
-            text = b"".join(export(session, LogFilter())).decode()
-            assert "合作单位联系人" not in text and "c77" not in text and "198.51" not in text
+            table = b"".join(export(session, LogFilter())).decode()
+            assert "合作单位联系人" not in table and "c77" not in table and "198.51" not in table
 
 
 def test_the_table_is_safe_for_spreadsheets(database, write, log, now):
@@ -143,12 +160,12 @@ def test_the_table_is_safe_for_spreadsheets(database, write, log, now):
 
 
 @given(st.text(max_size=20))
-def test_no_cell_begins_a_formula(text: str):
-    cell = safe_cell(text)
+def test_no_cell_begins_a_formula(words: str):
+    cell = safe_cell(words)
     assert not cell.lstrip().startswith(tuple("=+-@＝＋－＠")) and not cell.startswith(
         ("\t", "\r", "\n", "\0")
     )
-    assert cell.removeprefix("'").removeprefix("'") == text.replace("\0", "\ufffd").removeprefix(
+    assert cell.removeprefix("'").removeprefix("'") == words.replace("\0", "\ufffd").removeprefix(
         "'"
     ).removeprefix("'")
     assert "\0" not in cell
