@@ -194,7 +194,8 @@ class Database:
         try:
             yield session
         finally:
-            session.rollback()
+            # Rows read stay usable as values after the block: a rollback would expire those that are still attached.
+            session.expunge_all()
             session.close()
 
     def close(self) -> None:

@@ -85,7 +85,9 @@ class Deps:
 
     def parameters(self, session: Session, now: datetime, version: int | None = None) -> Parameters:
         """The parameters in force, or of a pinned version."""
-        return current(session, now, version=version)
+        # A changed guarded row waits for its entry; reading parameters must not push it into the database before.
+        with session.no_autoflush:
+            return current(session, now, version=version)
 
     def publish(self, session: Session, event: Event) -> None:
         """Tells every subscriber of the event, in the running transaction."""

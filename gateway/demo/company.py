@@ -157,5 +157,5 @@ def add_partner(deps: Deps, company: Company, key: str, *, now: datetime) -> Non
             deps, made, name=contact, email=email(account), title="业务经理", mobile="100-0000-0101", signer=signer, actor=adm, now=now, mail=False
         )
         person = enrol(deps, invited.token, email(account), now=now)
-        identity.confirm_contact(deps, person.id, person.readback or "", identity_check="OFFLINE", actor=adm, now=now)
+        identity.confirm_contact(deps, person.id, person.readback or "", identity_check="IN_PERSON", actor=adm, now=now)
         company.people[account] = person

@@ -189,8 +189,8 @@ def acknowledge(deps: Deps, bundle_id: str, *, actor: Actor, now: datetime) -> N
         if collection is None or collection.secret_shown_at is None or collection.secret_session != actor.session:
             raise NotFound
         if collection.acknowledged_at is None:
-            collection.acknowledged_at = now
-            collection.leaf = record(session, "bundle.acknowledge", actor=actor, obj=("bundle", bundle_id), now=now)
+            leaf = record(session, "bundle.acknowledge", actor=actor, obj=("bundle", bundle_id), now=now)
+            collection.acknowledged_at, collection.leaf = now, leaf
             forget_secret(deps, session, bundle_id)
 
 

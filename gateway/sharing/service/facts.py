@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from gateway.audit.models import Leaf
 from gateway.deps import Deps
+from gateway.identity.service import account_active
 from gateway.policy.facts import ApprovalFact, ShareFact
 from gateway.release import Ask
 from gateway.sharing.models import Approval, Bundle, Copy, Counter, Share, ShareContact, ShareItem
@@ -27,6 +28,7 @@ def share_facts(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]:
         ApprovalFact(row.stage, row.approver, row.acting_for, row.version_hash)
         for row in session.scalars(select(Approval).where(Approval.share_id == share.id, Approval.decision == "CONSENT"))
     )
+    found["issuer_active"] = account_active(session, share.requester, ask.now)
     if ask.contact is not None:
         found["recent_downloads"] = _recent(session, ask)
     if ask.bundle is not None:

@@ -81,8 +81,8 @@ def send(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) -> None:
         deps.evidence.put(object_id(agreement_id), 1, iter([pdf]))
     with deps.job(actor, "agreement.send", ("agreement", agreement_id), now) as session:
         row = _locked(session, agreement_id)
-        row.pdf_sha256, row.sent_at = digest(pdf), now
-        row.sign_by = now + timedelta(days=deps.parameters(session, now)["nda.sign_days"])
+        days = deps.parameters(session, now)["nda.sign_days"]
+        row.pdf_sha256, row.sent_at, row.sign_by = digest(pdf), now, now + timedelta(days=days)
         move(deps, session, AGREEMENT, row, "send", actor=actor, now=now, pdf_sha256=row.pdf_sha256)
 
 
