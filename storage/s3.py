@@ -1,6 +1,7 @@
 """Objects in an S3 bucket, by boto3: every call has a deadline, every refusal one of our names."""
 
 import hashlib
+import itertools
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -89,20 +90,11 @@ class S3Store:
 
     def put(self, key: str, chunks: Iterable[bytes]) -> Stat:
         """Store the joined chunks: one request up to PUT_PART bytes, an upload in parts above."""
-        name, parts = self._name(key), cut(chunks, PUT_PART)
-        first = next(parts)
-        second = next(parts, None)
-        if second is None:
-            return self._put_whole(key, name, first)
-        upload = self.begin(key)
-        try:
-            done = [self.put_part(key, upload, 1, first), self.put_part(key, upload, 2, second)]
-            done += [self.put_part(key, upload, number, data) for number, data in enumerate(parts, start=3)]
-            return self.complete(key, upload, done)
-        except BaseException:
-            with suppress(StorageError):
-                self.abort(key, upload)
-            raise
+        name, pieces = self._name(key), cut(chunks, PUT_PART)
+        begun = list(itertools.islice(pieces, 2))
+        if len(begun) == 1:
+            return self._put_whole(key, name, begun[0])
+        return self._put_parts(key, itertools.chain(_released(begun), pieces))
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield a range of the object; a connection that breaks is taken up again where it broke."""
@@ -186,6 +178,17 @@ class S3Store:
                 raise
             return Stat(key, found["ContentLength"], found.get("VersionId"))
         return Stat(key, len(data), done.get("VersionId"))
+
+    def _put_parts(self, key: str, pieces: Iterable[bytes]) -> Stat:
+        """Store a large object by an upload of its own, which is forgotten when it cannot be completed."""
+        upload = self.begin(key)
+        try:
+            parts = [self.put_part(key, upload, number, data) for number, data in enumerate(pieces, start=1)]
+            return self.complete(key, upload, parts)
+        except BaseException:
+            with suppress(StorageError):
+                self.abort(key, upload)
+            raise
 
     def _refuse_existing(self, name: str) -> None:
         with suppress(NotFound):
@@ -291,6 +294,12 @@ def _named(error: ClientError) -> tuple[StorageError, bool]:
     if status >= 500 or status == 429 or code in {"RequestTimeout", "SlowDown", "RequestTimeTooSkewed"}:
         return Unavailable("the store is not to be had now"), True
     return Unavailable(f"the store refused: {code[:40]}"), False
+
+
+def _released(pieces: list[bytes]) -> Iterator[bytes]:
+    """Yield the pieces and let go of each, so that an upload does not hold its first parts to its end."""
+    while pieces:
+        yield pieces.pop(0)
 
 
 def _joined_etag(parts: Sequence[Part]) -> str:

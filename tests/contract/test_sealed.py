@@ -8,7 +8,6 @@ import pytest
 from storage import seal
 from storage.errors import Conflict, KeyGone, NotFound
 from storage.keyring import KekFolder, SqliteKeyring
-from storage.memory import MemoryStore
 from storage.sealed import PART_SIZE, SealedStore
 
 
@@ -66,9 +65,16 @@ def test_destroy(sealed, store):
             sealed.open("objects/1", version)
 
 
-def test_memory_does_not_grow_with_the_object(sealed, store):
-    if isinstance(store, MemoryStore):
-        return
+@pytest.mark.parametrize(
+    "store",
+    [
+        "local",
+        pytest.param("minio", marks=pytest.mark.services),
+        pytest.param("seaweed", marks=pytest.mark.services),
+    ],
+    indirect=True,
+)
+def test_memory_does_not_grow_with_the_object(sealed):
     chunk = content(seal.CHUNK)
     tracemalloc.start()
     try:

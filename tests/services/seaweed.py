@@ -12,7 +12,8 @@ import runpy
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,20 +36,18 @@ def _identities(seaweed: Seaweed) -> str:
     return json.dumps({"identities": [{"name": "tests", "credentials": credentials, "actions": actions}]})
 
 
-def _command(folder: Path, s3_port: int) -> list[str]:
-    ports = {
-        name: _shared["free_port"]()
-        for name in (
-            "master.port",
-            "master.port.grpc",
-            "volume.port",
-            "volume.port.grpc",
-            "filer.port",
-            "filer.port.grpc",
-            "s3.port.grpc",
-        )
-    }
-    options = [f"-{name}={port}" for name, port in ports.items()]
+_INNER_PORTS = (
+    "master.port",
+    "master.port.grpc",
+    "volume.port",
+    "volume.port.grpc",
+    "filer.port",
+    "filer.port.grpc",
+    "s3.port.grpc",
+)
+
+
+def _command(folder: Path, s3_port: int, inner: dict[str, int]) -> list[str]:
     return [
         str(Path(sys.executable).parent / "weed"),
         "server",
@@ -62,23 +61,35 @@ def _command(folder: Path, s3_port: int) -> list[str]:
         "-filer",
         "-s3",
         f"-s3.port={s3_port}",
+        # These two would listen on a fixed port, where a second server on the machine finds them taken.
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
         f"-s3.config={folder / 's3.json'}",
-        *options,
+        *(f"-{name}={port}" for name, port in inner.items()),
     ]
+
+
+def _remove_sockets(ports: Iterable[int]) -> None:
+    """Remove the sockets that a killed server leaves in the temporary folder; its ports are in their names."""
+    mine = {str(port) for port in ports}
+    for path in Path(tempfile.gettempdir()).glob("seaweedfs-*.sock"):
+        if path.stem.rpartition("-")[2] in mine:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def running_seaweed(folder: Path) -> Iterator[Seaweed]:
     """Serve `folder/data` on a free loopback port with random credentials, and stop it at the end."""
-    port = _shared["free_port"]()
+    port, inner = _shared["free_port"](), {name: _shared["free_port"]() for name in _INNER_PORTS}
     seaweed = Seaweed(f"http://127.0.0.1:{port}", f"sg{secrets.token_hex(8)}", secrets.token_hex(20))
     (folder / "data").mkdir(parents=True, exist_ok=True)
     (folder / "s3.json").write_text(_identities(seaweed))
     with (folder / "seaweed.log").open("ab") as log:
-        process = subprocess.Popen(_command(folder, port), stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(_command(folder, port, inner), stdout=log, stderr=log, cwd=folder)
     try:
         _shared["await_http"](f"{seaweed.endpoint}/status", process)
         yield seaweed
     finally:
         # Its orderly end waits for idle connections; what it holds is thrown away.
         _shared["stop"](process, grace_s=0.5)
+        _remove_sockets([port, *inner.values()])
