@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from pikepdf import Dictionary, Name, Pdf
@@ -200,6 +199,9 @@ class _Marked:
         marked.info = {"dpi": info["dpi"]} if "dpi" in info else {}
         if fits:
             marked.info["icc_profile"] = profile
+        marked.info["copy"] = (
+            self.mark.copy_number.replace("·", ".").encode("ascii", "replace").decode("ascii")
+        )
 
 
 _SPACE = {b"RGB ": "RGB", b"CMYK": "CMY", b"GRAY": "L"}
@@ -230,28 +232,38 @@ def mark_image(
 
 def _encoded(marked: Iterator[Image.Image], code: str) -> bytes:
     out = io.BytesIO()
-    first = next(marked)
-    keep = _kept(first)
-    if code == "jpeg":
-        first.convert("RGB" if first.mode == "RGBA" else first.mode).save(
-            out, "JPEG", quality=90, subsampling=0, **keep
-        )
-    elif code == "png":
-        (first.convert("RGB") if first.mode == "CMYK" else first).save(out, "PNG", **keep)
-    elif code == "webp":
-        first.save(
-            out, "WEBP", quality=90, method=2, **{key: value for key, value in keep.items() if key != "dpi"}
-        )
+    if code == "tiff":
+        _tiff(out, marked)
+        return out.getvalue()
+    frame = next(marked)
+    if (code, frame.mode) in (("jpeg", "RGBA"), ("png", "CMYK")):
+        frame, kept = frame.convert("RGB"), _kept(frame)
     else:
-        _tiff(out, chain([first], marked))
+        kept = _kept(frame)
+    frame.save(out, FORMATS[code], exif=_described(kept.pop("copy")), **_OPTIONS[code], **kept)
     return out.getvalue()
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "jpeg": {"quality": 90, "subsampling": 0},
+    "png": {},
+    "webp": {"quality": 90, "method": 2},
+}
+
+
+def _described(copy_number: str) -> Image.Exif:
+    """The copy number as the picture's description; the only metadata it leaves with."""
+    exif = Image.Exif()
+    exif[0x010E] = copy_number
+    return exif
 
 
 def _tiff(out: io.BytesIO, marked: Iterator[Image.Image]) -> None:
     """Frame by frame: Pillow's save_all would hold all of them decoded."""
     with TiffImagePlugin.AppendingTiffWriter(out) as writer:
         for frame in marked:
-            frame.save(writer, "TIFF", compression="tiff_adobe_deflate", **_kept(frame))
+            kept = _kept(frame)
+            frame.save(writer, "TIFF", compression="tiff_adobe_deflate", description=kept.pop("copy"), **kept)
             writer.newFrame()
 
 

@@ -5,7 +5,7 @@ import zlib
 from dataclasses import dataclass, field
 
 import pikepdf
-from pikepdf import Array, Dictionary, Name, Pdf
+from pikepdf import Array, Dictionary, Name, Pdf, String
 
 from watermark import layout, outlines
 from watermark.geometry import Geometry
@@ -117,7 +117,10 @@ def _numbers(matrix: tuple[float, ...]) -> str:
 
 
 def stamp_all(pdf: Pdf, geometries: tuple[Geometry, ...], mark: Mark, words: layout.Words) -> None:
-    """Mark every page of a rebuilt document."""
+    """Mark every page of a rebuilt document, and say the copy number in its information dictionary."""
+    pdf.trailer.Info = pdf.make_indirect(
+        Dictionary(Title=String(mark.copy_number), Producer=String("SealGate"))
+    )
     stamper = Stamper(pdf, mark, words)
     for page, geometry in zip(pdf.pages, geometries, strict=True):
         stamper.stamp(page, geometry)

@@ -104,11 +104,11 @@ def drawn() -> Callable[..., Image.Image]:
 def picture() -> Callable[..., bytes]:
     """An image file of a format and mode, grey with a dark half."""
 
-    def make(format: str, mode: str = "RGB", size: tuple[int, int] = (640, 480), **options: Any) -> bytes:
+    def make(kind: str, mode: str = "RGB", size: tuple[int, int] = (640, 480), **options: Any) -> bytes:
         image = Image.new("L", size, 200)
         image.paste(20, (0, 0, size[0] // 2, size[1]))
         out = io.BytesIO()
-        image.convert(mode).save(out, format, **options)
+        image.convert(mode).save(out, kind, **options)
         return out.getvalue()
 
     return make
@@ -127,7 +127,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "corpus_file" in metafunc.fixturenames:
         folder = Path(__file__).resolve().parents[4] / "shared" / "corpus"
         files = sorted(folder.glob("*.pdf")) if folder.is_dir() else []
-        metafunc.parametrize("corpus_file", files or [None], ids=lambda path: path.name if path else "generated")
+        metafunc.parametrize(
+            "corpus_file", files or [None], ids=lambda path: path.name if path else "generated"
+        )
 
 
 @pytest.fixture

@@ -28,7 +28,9 @@ def item(a4: bytes, mark: Mark) -> Iterator[BundleItem]:
     source = memory.create("source", a4)
     out, report = worker.mark(source, mark)
     assert out is not None
-    yield BundleItem(out, bundle.file_name(mark.copy_number, "pdf"), mark.copy_number, report, report.sha256_in, "1")
+    yield BundleItem(
+        out, bundle.file_name(mark.copy_number, "pdf"), mark.copy_number, report, report.sha256_in, "1"
+    )
     os.close(out)
     os.close(source)
 
@@ -37,7 +39,16 @@ def item(a4: bytes, mark: Mark) -> Iterator[BundleItem]:
 def facts() -> ManifestInput:
     """What the manifest and the cover say."""
     return ManifestInput(
-        "B-1", "GX-1", "联系人 𠮷 #eval(\"1\") *s1*", "示例建材供应商（虚构）", "P03", "BM-1", "aa" * 32, "bb" * 32, NOW, NOW + timedelta(days=7)
+        "B-1",
+        "GX-1",
+        '联系人 𠮷 #eval("1") *s1*',
+        "示例建材供应商（虚构）",
+        "P03",
+        "BM-1",
+        "aa" * 32,
+        "bb" * 32,
+        NOW,
+        NOW + timedelta(days=7),
     )
 
 
@@ -45,10 +56,17 @@ def facts() -> ManifestInput:
 def parts(item: BundleItem, facts: ManifestInput) -> tuple[bytes, bytes, bytes, bytes]:
     """Manifest, signature, cover and receipt."""
     made = bundle.manifest(facts, [item])
-    return made, bundle.sign_manifest(made, Ed25519PrivateKey.generate()), bundle.cover(facts, [item]), b"receipt"
+    return (
+        made,
+        bundle.sign_manifest(made, Ed25519PrivateKey.generate()),
+        bundle.cover(facts, [item]),
+        b"receipt",
+    )
 
 
-def test_a_zip_holds_files_cover_manifest_signature_and_receipt(item: BundleItem, parts: tuple[bytes, bytes, bytes, bytes]) -> None:
+def test_a_zip_holds_files_cover_manifest_signature_and_receipt(
+    item: BundleItem, parts: tuple[bytes, bytes, bytes, bytes]
+) -> None:
     sealed = b"".join(bundle.build("zip", [item], *parts, KEY))
     with pyzipper.AESZipFile(io.BytesIO(sealed)) as archive:
         archive.setpassword(KEY.encode())
@@ -63,11 +81,11 @@ def test_a_zip_holds_files_cover_manifest_signature_and_receipt(item: BundleItem
     }
 
 
-@pytest.mark.parametrize("format", ["pdf", "zip"])
+@pytest.mark.parametrize("kind", ["pdf", "zip"])
 def test_without_the_key_no_name_and_no_text_is_found(
-    format: bundle.Format, item: BundleItem, parts: tuple[bytes, bytes, bytes, bytes]
+    kind: bundle.Format, item: BundleItem, parts: tuple[bytes, bytes, bytes, bytes]
 ) -> None:
-    sealed = b"".join(bundle.build(format, [item], *parts, KEY))
+    sealed = b"".join(bundle.build(kind, [item], *parts, KEY))
     for word in ("联系人", "示例建材供应商", "Recipient", "Drawing", "P03"):
         assert word.encode() not in sealed
         assert word.encode("utf-16-be") not in sealed
@@ -82,7 +100,9 @@ def test_a_lone_pdf_is_one_encrypted_pdf(item: BundleItem, parts: tuple[bytes, b
             bundle.build("pdf", items, *parts, KEY)
 
 
-def test_an_age_bundle_opens_with_the_registered_key(item: BundleItem, parts: tuple[bytes, bytes, bytes, bytes]) -> None:
+def test_an_age_bundle_opens_with_the_registered_key(
+    item: BundleItem, parts: tuple[bytes, bytes, bytes, bytes]
+) -> None:
     identity = pyrage.x25519.Identity.generate()
     sealed = b"".join(bundle.build("age", [item], *parts, str(identity.to_public())))
     with pyzipper.ZipFile(io.BytesIO(pyrage.decrypt(sealed, [identity]))) as archive:
@@ -90,7 +110,9 @@ def test_an_age_bundle_opens_with_the_registered_key(item: BundleItem, parts: tu
         assert len(archive.namelist()) == 5
 
 
-def test_wrong_keys_are_refused_before_the_first_byte(item: BundleItem, parts: tuple[bytes, bytes, bytes, bytes]) -> None:
+def test_wrong_keys_are_refused_before_the_first_byte(
+    item: BundleItem, parts: tuple[bytes, bytes, bytes, bytes]
+) -> None:
     with pytest.raises(BadPassphrase):
         bundle.build("zip", [item], *parts, "")
     with pytest.raises(BadPassphrase):
@@ -105,7 +127,17 @@ def test_the_cover_tells_all_in_both_languages_and_takes_names_as_words(
     with closing(pypdfium2.PdfDocument(parts[2])) as document:
         text = "".join(document[index].get_textpage().get_text_range() for index in range(len(document)))
     flat = "".join(text.split())
-    for word in ("领取人", "Recipient", "[U+20BB7]", '#eval("1")*s1*', "示例建材供应商", "manifest.json", "7-Zip", "核验", "含连字符"):
+    for word in (
+        "领取人",
+        "Recipient",
+        "[U+20BB7]",
+        '#eval("1")*s1*',
+        "示例建材供应商",
+        "manifest.json",
+        "7-Zip",
+        "核验",
+        "含连字符",
+    ):
         assert word in flat, word
     assert item.copy_number.replace("·", "") in flat.replace("·", "").replace("・", "")
 
@@ -125,4 +157,9 @@ def test_file_names_are_neutral(copy: str, kind: str, name: str) -> None:
 
 def test_the_sidecars_are_those_of_the_zip(parts: tuple[bytes, bytes, bytes, bytes]) -> None:
     made, signature, cover, receipt = parts
-    assert list(bundle.sidecars(made, signature, cover, receipt)) == ["cover.pdf", "manifest.json", "manifest.sig", "issue.tlog-proof"]
+    assert list(bundle.sidecars(made, signature, cover, receipt)) == [
+        "cover.pdf",
+        "manifest.json",
+        "manifest.sig",
+        "issue.tlog-proof",
+    ]

@@ -24,7 +24,7 @@ def _opened(data: bytes) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("format", "mode", "out_mode"),
+    ("kind", "mode", "out_mode"),
     [
         ("JPEG", "RGB", "RGB"),
         ("JPEG", "L", "L"),
@@ -42,13 +42,13 @@ def _opened(data: bytes) -> Image.Image:
     ],
 )
 def test_each_format_and_mode_is_marked_and_keeps_its_format(
-    format: str, mode: str, out_mode: str, marked: Marked, picture: Picture
+    kind: str, mode: str, out_mode: str, marked: Marked, picture: Picture
 ) -> None:
-    source = picture(format, mode)
+    source = picture(kind, mode)
     data, report = marked(source)
     assert data is not None, report
     out = _opened(data)
-    assert (out.format, out.mode, out.size) == (format, out_mode, (640, 480))
+    assert (out.format, out.mode, out.size) == (kind, out_mode, (640, 480))
     before, after = _opened(source).convert("RGB").convert("L"), out.convert("RGB").convert("L")
     assert verify.regions_seen(before, after, 12) == 16
     untouched = ImageChops.difference(before, after).crop((0, 0, 640, 440)).histogram()
@@ -69,7 +69,7 @@ def test_a_photo_is_turned_upright_and_loses_its_metadata(marked: Marked) -> Non
     assert b"canary" not in data
     upright = _opened(data)
     assert upright.size == (400, 600)
-    assert not dict(upright.getexif())
+    assert dict(upright.getexif()) == {0x010E: "SG01-KH.2026.SJ-0001-003_F0001"}
     assert upright.info["dpi"] == (300, 300)
     assert upright.getpixel((380, 300))[0] > 150 > upright.getpixel((20, 300))[0]  # type: ignore[index]
     assert report.removed["exif"] == 1
@@ -97,6 +97,7 @@ def test_every_frame_of_a_tiff_is_marked(marked: Marked) -> None:
     image = Image.open(io.BytesIO(data))
     for index in range(5):
         image.seek(index)
+        assert image.tag_v2[270] == "SG01-KH.2026.SJ-0001-003_F0001"  # type: ignore[attr-defined]
         assert verify.regions_seen(frames[index].convert("L"), image.convert("L"), 12) == 16
 
 
@@ -112,11 +113,11 @@ def test_a_clear_picture_shows_the_mark_on_any_ground(marked: Marked) -> None:
         assert verify.regions_seen(plain, sheet.convert("L"), 10) == 16
 
 
-@pytest.mark.parametrize("format", ["WEBP", "PNG"])
-def test_animations_are_refused(format: str, marked: Marked) -> None:
+@pytest.mark.parametrize("kind", ["WEBP", "PNG"])
+def test_animations_are_refused(kind: str, marked: Marked) -> None:
     frames = [Image.new("RGB", (300, 300), (index * 50, 0, 0)) for index in range(3)]
     out = io.BytesIO()
-    frames[0].save(out, format, save_all=True, append_images=frames[1:])
+    frames[0].save(out, kind, save_all=True, append_images=frames[1:])
     assert marked(out.getvalue())[1].reason == "ANIMATED"
 
 
@@ -127,7 +128,9 @@ def _png_claiming(width: int, height: int) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    )
 
 
 def test_pixel_floods_and_cut_files_are_refused(marked: Marked, picture: Picture) -> None:
@@ -138,7 +141,9 @@ def test_pixel_floods_and_cut_files_are_refused(marked: Marked, picture: Picture
     assert marked(picture("TIFF", "F"))[1].reason == "NOT_MARKABLE"
 
 
-def test_frames_beyond_the_pixel_budget_are_refused(monkeypatch: pytest.MonkeyPatch, picture: Picture) -> None:
+def test_frames_beyond_the_pixel_budget_are_refused(
+    monkeypatch: pytest.MonkeyPatch, picture: Picture
+) -> None:
     monkeypatch.setattr(images, "MAX_PIXELS", 640 * 480 * 2)
     frame = _opened(picture("TIFF"))
     out = io.BytesIO()

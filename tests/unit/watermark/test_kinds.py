@@ -51,14 +51,18 @@ _REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("data", "code"), _REFUSED, ids=[f"{code}-{index}" for index, (_, code) in enumerate(_REFUSED)])
+@pytest.mark.parametrize(
+    ("data", "code"), _REFUSED, ids=[f"{code}-{index}" for index, (_, code) in enumerate(_REFUSED)]
+)
 def test_other_kinds_are_named_and_refused(data: bytes, code: str) -> None:
     kind = kinds.identify(data)
     assert (kind.code, kind.treatment, kind.reason, kind.pages) == (code, "refuse", "NOT_MARKABLE", 0)
     assert kind.mime == kinds.MIMES[code]
 
 
-@pytest.mark.parametrize("start", [b"%PDF-1.7\n", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"II*\0", b"RIFF\0\0\0\0WEBP"])
+@pytest.mark.parametrize(
+    "start", [b"%PDF-1.7\n", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"II*\0", b"RIFF\0\0\0\0WEBP"]
+)
 def test_a_header_alone_proves_nothing(start: bytes, marked: Marked) -> None:
     data = start + b"nothing that parses " * 20
     assert kinds.identify(data).treatment == "refuse"
@@ -89,7 +93,10 @@ def test_refused_kinds_say_so_in_the_report(index: int, marked: Marked) -> None:
     assert code in report.detail
 
 
-@given(st.binary(max_size=400), st.sampled_from([b"", b"%PDF-1.4\n", b"II*\0", b"PK\x03\x04", b"\xff\xd8\xff", b"<?xml"]))
+@given(
+    st.binary(max_size=400),
+    st.sampled_from([b"", b"%PDF-1.4\n", b"II*\0", b"PK\x03\x04", b"\xff\xd8\xff", b"<?xml"]),
+)
 @settings(deadline=None)
 def test_any_bytes_get_a_kind(data: bytes, start: bytes) -> None:
     kind = kinds.identify(start + data)

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watermark.errors import BadSignature
-from watermark.manifest import BundleItem, ManifestInput, canonical, key_id, manifest, sign_manifest, verify_manifest
+from watermark.manifest import (
+    BundleItem,
+    ManifestInput,
+    canonical,
+    key_id,
+    manifest,
+    sign_manifest,
+    verify_manifest,
+)
 from watermark.report import PageReport, Report, refused
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "watermark"
@@ -36,7 +44,9 @@ def _given(**changes: object) -> ManifestInput:
 
 def _item() -> BundleItem:
     pages = (PageReport(1, 595.0, 842.0, 0, 1.0, True), PageReport(2, 842.0, 595.0, 90, 1.0, True))
-    report = Report("pdf", "marked", pages=pages, removed={"metadata": 1}, sha256_in="cc" * 32, sha256_out="dd" * 32)
+    report = Report(
+        "pdf", "marked", pages=pages, removed={"metadata": 1}, sha256_in="cc" * 32, sha256_out="dd" * 32
+    )
     copy = "SG01-KH·2026·SJ-0001-003_F0001"
     return BundleItem(-1, "SG01-KH.2026.SJ-0001-003_F0001.pdf", copy, report, "cc" * 32, "3")
 

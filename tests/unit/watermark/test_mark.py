@@ -11,7 +11,17 @@ from watermark.mark import Mark
 def test_a_recipients_mark_names_all_in_both_languages() -> None:
     mark = Mark.for_recipient("联系人s1", "示例建材供应商", "C-1", date(2026, 11, 23), "采购下单", "L2")
     text = "\n".join(mark.lines)
-    for word in ("联系人s1", "示例建材供应商", "C-1", "2026-11-23", "采购下单", "L2", "Recipient", "Purpose", "用途"):
+    for word in (
+        "联系人s1",
+        "示例建材供应商",
+        "C-1",
+        "2026-11-23",
+        "采购下单",
+        "L2",
+        "Recipient",
+        "Purpose",
+        "用途",
+    ):
         assert word in text
 
 

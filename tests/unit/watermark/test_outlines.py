@@ -56,7 +56,9 @@ def test_a_glyph_still_missing_refuses_and_names_the_character() -> None:
 def test_every_visible_character_has_an_outline() -> None:
     text, _ = outlines.substituted("示例建材供应商 联系人 Recipient 0123456789-·_:")
     for char in text.replace(" ", ""):
-        assert " c\n" in outlines.path(outlines.shape(char)) or " l\n" in outlines.path(outlines.shape(char)), char
+        assert " c\n" in outlines.path(outlines.shape(char)) or " l\n" in outlines.path(
+            outlines.shape(char)
+        ), char
 
 
 def test_a_name_of_sixty_characters_is_whole_in_tile_and_footer() -> None:
@@ -64,7 +66,9 @@ def test_a_name_of_sixty_characters_is_whole_in_tile_and_footer() -> None:
     words = layout.words(Mark((name,), "C-1"))
     assert words.footer.count("长") == 60
     glyph = outlines.path(outlines.shape("长"))
-    assert words.tile.path.count(" m") == 60 * glyph.count(" m") + outlines.path(outlines.shape("C-1")).count(" m")
+    assert words.tile.path.count(" m") == 60 * glyph.count(" m") + outlines.path(outlines.shape("C-1")).count(
+        " m"
+    )
     assert words.tile.width <= layout.MEASURE * outlines.EM
 
 

@@ -26,9 +26,9 @@ Saved = Callable[..., bytes]
 AddPage = Callable[..., pikepdf.Page]
 
 _ACTIVE = (
-    "/JavaScript /JS /OpenAction /AA /Launch /SubmitForm /ImportData /GoToR /GoToE /URI /EmbeddedFiles /EmbeddedFile /EF /XFA /AcroForm "
-    "/RichMedia /Annots /Metadata /PieceInfo /Thumb /Ref /OPI /Alternates /Names /Outlines /Dests /StructTreeRoot /Info /Collection "
-    "/Threads /PS /AF /Perms"
+    "/JavaScript /JS /OpenAction /AA /Launch /SubmitForm /ImportData /GoToR /GoToE /URI /EmbeddedFiles /EmbeddedFile /EF "
+    "/XFA /AcroForm /RichMedia /Annots /Metadata /PieceInfo /Thumb /Ref /OPI /Alternates /Names /Outlines /Dests "
+    "/StructTreeRoot /Collection /Threads /PS /AF /Perms"
 ).split()
 
 
@@ -40,11 +40,15 @@ def _keys(data: bytes) -> set[str]:
         while waiting:
             value = waiting.pop()
             if isinstance(value, Array):
-                waiting.extend(item for item in value if isinstance(item, Array | Dictionary) and not item.is_indirect)
+                waiting.extend(
+                    item for item in value if isinstance(item, Array | Dictionary) and not item.is_indirect
+                )
             elif isinstance(value, Dictionary | Stream):
                 found |= set(value.keys())
-                inner = [value[key] for key in value.keys()]
-                waiting.extend(item for item in inner if isinstance(item, Array | Dictionary) and not item.is_indirect)
+                inner = [value[key] for key in list(value.keys())]
+                waiting.extend(
+                    item for item in inner if isinstance(item, Array | Dictionary) and not item.is_indirect
+                )
     return found
 
 
@@ -58,7 +62,8 @@ def _active(pdf: Pdf, page: pikepdf.Page) -> None:
     root = pdf.Root
     root.OpenAction, root.AA, root.AF = script, Dictionary(WC=script), Array([spec])
     root.Names = Dictionary(
-        JavaScript=Dictionary(Names=Array([String("a"), script])), EmbeddedFiles=Dictionary(Names=Array([String("b"), spec]))
+        JavaScript=Dictionary(Names=Array([String("a"), script])),
+        EmbeddedFiles=Dictionary(Names=Array([String("b"), spec])),
     )
     widget = _annotation(pdf, "/Widget", AA=script, FT=Name.Btn)
     root.AcroForm = Dictionary(Fields=Array([widget]), XFA=pdf.make_stream(b"<canary-xfa/>"))
@@ -66,8 +71,14 @@ def _active(pdf: Pdf, page: pikepdf.Page) -> None:
     root.PieceInfo = Dictionary(Canary=Dictionary(Private=String("canary-private")))
     root.Outlines = pdf.make_indirect(Dictionary(Type=Name.Outlines))
     pdf.trailer.Info = pdf.make_indirect(Dictionary(Author=String("canary-author")))
-    page.obj.AA, page.obj.PieceInfo, page.obj.Thumb = Dictionary(O=launch), root.PieceInfo, pdf.make_stream(b"canary-thumb")
-    page.obj.Annots = Array([_annotation(pdf, "/RichMedia", A=script), _annotation(pdf, "/Link", A=launch), widget])
+    page.obj.AA, page.obj.PieceInfo, page.obj.Thumb = (
+        Dictionary(O=launch),
+        root.PieceInfo,
+        pdf.make_stream(b"canary-thumb"),
+    )
+    page.obj.Annots = Array(
+        [_annotation(pdf, "/RichMedia", A=script), _annotation(pdf, "/Link", A=launch), widget]
+    )
 
 
 def _annotation(pdf: Pdf, subtype: str, **keys: object) -> pikepdf.Object:
@@ -91,7 +102,9 @@ def _deep(pdf: Pdf, page: pikepdf.Page) -> None:
     page.obj.Contents = pdf.make_stream(b"q 100 0 0 100 200 200 cm /AA Do Q /JS Do /PS0 Do")
 
 
-def test_nothing_active_or_hidden_is_left_and_all_is_counted(marked: Marked, saved: Saved, add_page: AddPage) -> None:
+def test_nothing_active_or_hidden_is_left_and_all_is_counted(
+    marked: Marked, saved: Saved, add_page: AddPage
+) -> None:
     with Pdf.new() as pdf:
         page = add_page(pdf)
         _active(pdf, page)
@@ -100,14 +113,19 @@ def test_nothing_active_or_hidden_is_left_and_all_is_counted(marked: Marked, sav
     assert data is not None, report
     assert not _keys(data) & set(_ACTIVE) - {"/JS", "/AA"}
     assert b"canary" not in data
+    with Pdf.open(io.BytesIO(data)) as out:
+        assert set(out.docinfo.keys()) == {"/Title", "/Producer"}
+        assert str(out.docinfo.Title) == "SG01-KH·2026·SJ-0001-003_F0001"
     for name in (
-        "open_action actions javascript embedded_files xfa metadata piece_info thumbnails outlines annotations rich_media form_fields "
-        "reference_xobjects opi_references alternate_images"
+        "open_action actions javascript embedded_files xfa metadata piece_info thumbnails outlines annotations "
+        "rich_media form_fields reference_xobjects opi_references alternate_images"
     ).split():
         assert report.removed.get(name), name
 
 
-def test_resources_named_like_active_keys_stay(marked: Marked, drawn: Drawn, saved: Saved, add_page: AddPage) -> None:
+def test_resources_named_like_active_keys_stay(
+    marked: Marked, drawn: Drawn, saved: Saved, add_page: AddPage
+) -> None:
     with Pdf.new() as pdf:
         page = add_page(pdf)
         _deep(pdf, page)
@@ -116,7 +134,9 @@ def test_resources_named_like_active_keys_stay(marked: Marked, drawn: Drawn, sav
     assert 100 < drawn(data).getpixel((250, 842 - 250)) < 140
 
 
-def test_annotations_and_fields_look_as_before(marked: Marked, drawn: Drawn, saved: Saved, add_page: AddPage) -> None:
+def test_annotations_and_fields_look_as_before(
+    marked: Marked, drawn: Drawn, saved: Saved, add_page: AddPage
+) -> None:
     with Pdf.new() as pdf:
         page = add_page(pdf, content=b"")
         look = pdf.make_stream(b"0 g 0 0 50 25 re f")
@@ -124,7 +144,13 @@ def test_annotations_and_fields_look_as_before(marked: Marked, drawn: Drawn, sav
         seen = _annotation(pdf, "/Stamp", AP=Dictionary(N=look))
         hidden = _annotation(pdf, "/Stamp", AP=Dictionary(N=look), F=2)
         hidden.Rect = Array([300, 300, 400, 400])
-        chosen = _annotation(pdf, "/Widget", FT=Name.Btn, AP=Dictionary(N=Dictionary(On=look, Off=pdf.make_stream(b""))), AS=Name.On)
+        chosen = _annotation(
+            pdf,
+            "/Widget",
+            FT=Name.Btn,
+            AP=Dictionary(N=Dictionary(On=look, Off=pdf.make_stream(b""))),
+            AS=Name.On,
+        )
         chosen.Rect = Array([300, 100, 400, 200])
         page.obj.Annots = Array([seen, hidden, chosen])
         pdf.Root.AcroForm = Dictionary(Fields=Array([chosen]))
@@ -142,7 +168,9 @@ def test_hidden_layers_stay_hidden(marked: Marked, drawn: Drawn, saved: Saved, a
         page = add_page(pdf, content=b"/OC /L BDC 100 100 300 300 re f EMC")
         layer = pdf.make_indirect(Dictionary(Type=Name.OCG, Name=String("Hidden")))
         page.obj.Resources.Properties = Dictionary(L=layer)
-        pdf.Root.OCProperties = Dictionary(OCGs=Array([layer]), D=Dictionary(OFF=Array([layer]), Order=Array([layer])))
+        pdf.Root.OCProperties = Dictionary(
+            OCGs=Array([layer]), D=Dictionary(OFF=Array([layer]), Order=Array([layer]))
+        )
         data, _ = marked(saved(pdf))
         assert data is not None
         assert drawn(data).crop((100, 442, 400, 742)).getextrema()[0] > 100
@@ -154,7 +182,9 @@ def test_hidden_layers_stay_hidden(marked: Marked, drawn: Drawn, saved: Saved, a
 
 def test_an_unknown_key_is_removed_wherever_it_stands() -> None:
     with Pdf.new() as pdf:
-        inner = Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica, Tomorrow=Dictionary(JS=String("x")))
+        inner = Dictionary(
+            Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica, Tomorrow=Dictionary(JS=String("x"))
+        )
         resources = Dictionary(Font=Dictionary(Tomorrow=inner), Tomorrow=String("y"))
         pdf.Root.Keep = resources
         walk = Allowlist()
@@ -177,7 +207,9 @@ def test_a_structure_too_deep_is_refused() -> None:
 
 
 @pytest.mark.parametrize("owner_only", [False, True])
-def test_encrypted_files_are_refused(owner_only: bool, marked: Marked, saved: Saved, add_page: AddPage) -> None:
+def test_encrypted_files_are_refused(
+    owner_only: bool, marked: Marked, saved: Saved, add_page: AddPage
+) -> None:
     with Pdf.new() as pdf:
         add_page(pdf)
         locked = saved(pdf, encryption=pikepdf.Encryption(user="" if owner_only else "u", owner="o", R=6))
@@ -236,7 +268,9 @@ def test_deflate_bombs_end_quickly_and_never_unmarked(
         source = saved(pdf, compress_streams=False, stream_decode_level=pikepdf.StreamDecodeLevel.none)
     assert len(source) < 2_000_000
     data, report = marked(source, deadline_s=20)
-    assert report.reason in (None, "BUDGET_BYTES", "BUDGET_MEMORY", "CRASHED", "BROKEN", "MARK_NOT_SEEN"), report
+    assert report.reason in (None, "BUDGET_BYTES", "BUDGET_MEMORY", "CRASHED", "BROKEN", "MARK_NOT_SEEN"), (
+        report
+    )
     assert (data is not None) == (report.status == "marked")
     if data is not None:
         assert len(data) < 3_000_000
@@ -261,9 +295,14 @@ def test_real_and_made_files_look_as_before_under_the_mark(corpus_file, marked: 
     with closing(pypdfium2.PdfDocument(source)) as before, closing(pypdfium2.PdfDocument(data)) as after:
         assert len(before) == len(after) == len(report.pages)
         for index in range(min(3, len(after))):
-            one, two = (document[index].render(scale=0.7).to_pil().convert("L") for document in (before, after))
+            one, two = (
+                document[index].render(scale=0.7).to_pil().convert("L") for document in (before, after)
+            )
             changed = ImageChops.difference(one, two).point(lambda level: 255 if level > 110 else 0)
-            assert changed.crop((0, 0, one.width, int(one.height * 0.93))).histogram()[255] < 0.004 * one.width * one.height
+            assert (
+                changed.crop((0, 0, one.width, int(one.height * 0.93))).histogram()[255]
+                < 0.004 * one.width * one.height
+            )
 
 
 @given(seed=st.integers(0, 1 << 32), cuts=st.integers(1, 40))
@@ -275,7 +314,7 @@ def test_damaged_files_are_marked_or_refused_and_never_raise(seed: int, cuts: in
         out = io.BytesIO()
         pdf.save(out)
     data = bytearray(out.getvalue())
-    chance = random.Random(seed)  # noqa: S311  # Reproducible damage, not a secret.
+    chance = random.Random(seed)  # Reproducible damage, not a secret.
     for _ in range(cuts):
         data[chance.randrange(len(data))] = chance.randrange(256)
     source, target = memory.create("source", bytes(data)), memory.create("out")

@@ -39,7 +39,9 @@ def tool() -> Callable[[str], str]:
 
 
 def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(part) for part in command], check=False, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [str(part) for part in command], check=False, capture_output=True, text=True, timeout=60
+    )
 
 
 @pytest.fixture
@@ -101,7 +103,9 @@ def test_the_pdf_opens_in_pdfium_qpdf_and_poppler(sealed_pdf: Path, tool: Callab
 
 def test_no_clear_text_lies_in_a_sealed_file(sealed_pdf: Path, sealed_zip: Path) -> None:
     assert b"Drawing" not in sealed_pdf.read_bytes()
-    assert b"Helvetica" in sealed_pdf.read_bytes()  # Names are structure and stay clear; strings and streams do not.
+    assert (
+        b"Helvetica" in sealed_pdf.read_bytes()
+    )  # Names are structure and stay clear; strings and streams do not.
     assert b"canary" not in sealed_zip.read_bytes()
 
 
@@ -132,7 +136,9 @@ def test_bytes_that_are_no_pdf_are_not_sealed() -> None:
     os.close(fd)
 
 
-def test_the_zip_is_ae_2_and_opens_in_7_zip(sealed_zip: Path, tmp_path: Path, tool: Callable[[str], str]) -> None:
+def test_the_zip_is_ae_2_and_opens_in_7_zip(
+    sealed_zip: Path, tmp_path: Path, tool: Callable[[str], str]
+) -> None:
     with zipfile.ZipFile(sealed_zip) as archive:
         for info in archive.infolist():
             assert (info.compress_type, info.CRC) == (99, 0)
@@ -164,7 +170,9 @@ def test_whatever_goes_into_a_zip_comes_out(files: list[bytes]) -> None:
         assert [archive.read(name) for name in archive.namelist()] == files
 
 
-@pytest.mark.parametrize("name", ["", "甲.pdf", "../a", "a/b", "a\\b", ".a", "a b", "a\n", "-a", "a" * 121, "·"])
+@pytest.mark.parametrize(
+    "name", ["", "甲.pdf", "../a", "a/b", "a\\b", ".a", "a b", "a\n", "-a", "a" * 121, "·"]
+)
 def test_names_that_say_something_or_climb_are_refused(name: str) -> None:
     with pytest.raises(BadEntry):
         seal.seal_zip([Entry.of_bytes(name, b"x")], KEY)
@@ -188,7 +196,9 @@ def test_age_opens_with_its_key_only(tmp_path: Path, tool: Callable[[str], str])
     (tmp_path / "key").write_text(str(identity))
     (tmp_path / "sealed.age").write_bytes(sealed)
     opened = tmp_path / "opened.zip"
-    assert _run(tool("age"), "-d", "-i", tmp_path / "key", "-o", opened, tmp_path / "sealed.age").returncode == 0
+    assert (
+        _run(tool("age"), "-d", "-i", tmp_path / "key", "-o", opened, tmp_path / "sealed.age").returncode == 0
+    )
     with zipfile.ZipFile(opened) as archive:
         assert archive.read("a.txt") == b"canary " * 40_000
 

@@ -63,7 +63,12 @@ def test_a_user_unit_does_not_change_the_look(
 
 
 def test_the_mark_stands_in_the_crop_box_and_nothing_is_hidden_outside(
-    upright: Image.Image, marked: Marked, drawn: Drawn, saved: Saved, add_page: AddPage, array: Callable[..., Array]
+    upright: Image.Image,
+    marked: Marked,
+    drawn: Drawn,
+    saved: Saved,
+    add_page: AddPage,
+    array: Callable[..., Array],
 ) -> None:
     with Pdf.new() as pdf:
         add_page(pdf, (1595, 1842), b"0 0 400 400 re f", CropBox=array(500, 500, 1095, 1342))
@@ -119,7 +124,9 @@ def test_pages_that_share_everything_are_marked_once_each(
         assert _mean_difference(upright, drawn(data, index)) < 0.01
 
 
-def test_inherited_boxes_resources_and_turns_are_kept(marked: Marked, drawn: Drawn, saved: Saved, add_page: AddPage) -> None:
+def test_inherited_boxes_resources_and_turns_are_kept(
+    marked: Marked, drawn: Drawn, saved: Saved, add_page: AddPage
+) -> None:
     with Pdf.new() as pdf:
         page = add_page(pdf, (595, 842)).obj
         tree = pdf.Root.Pages
@@ -135,14 +142,18 @@ def test_inherited_boxes_resources_and_turns_are_kept(marked: Marked, drawn: Dra
 
 
 @pytest.mark.parametrize("size", [(420, 595), (1191, 842), (1684, 2384), (2384, 3370), (200, 100)])
-def test_sheets_from_small_to_a0_are_marked(size: tuple[int, int], marked: Marked, saved: Saved, add_page: AddPage) -> None:
+def test_sheets_from_small_to_a0_are_marked(
+    size: tuple[int, int], marked: Marked, saved: Saved, add_page: AddPage
+) -> None:
     with Pdf.new() as pdf:
         add_page(pdf, size)
         data, report = marked(saved(pdf))
     assert data is not None, report
 
 
-def test_the_mark_shows_on_black_white_and_mid_grey(marked: Marked, drawn: Drawn, saved: Saved, add_page: AddPage) -> None:
+def test_the_mark_shows_on_black_white_and_mid_grey(
+    marked: Marked, drawn: Drawn, saved: Saved, add_page: AddPage
+) -> None:
     for level in (0.0, 0.5, 1.0):
         with Pdf.new() as pdf:
             add_page(pdf, content=f"{level} g 0 0 595 842 re f".encode())
@@ -153,7 +164,9 @@ def test_the_mark_shows_on_black_white_and_mid_grey(marked: Marked, drawn: Drawn
         assert high - low >= 15, level
 
 
-def test_the_words_are_outlines_and_no_font_is_needed(marked: Marked, saved: Saved, add_page: AddPage) -> None:
+def test_the_words_are_outlines_and_no_font_is_needed(
+    marked: Marked, saved: Saved, add_page: AddPage
+) -> None:
     with Pdf.new() as pdf:
         page = add_page(pdf, content=b"")
         del page.obj.Resources
@@ -162,7 +175,9 @@ def test_the_words_are_outlines_and_no_font_is_needed(marked: Marked, saved: Sav
     assert b"/Font" not in data
 
 
-def test_contents_in_pieces_look_as_before(marked: Marked, drawn: Drawn, saved: Saved, add_page: AddPage) -> None:
+def test_contents_in_pieces_look_as_before(
+    marked: Marked, drawn: Drawn, saved: Saved, add_page: AddPage
+) -> None:
     with Pdf.new() as pdf:
         page = add_page(pdf).obj
         pieces = (b"q 1 0 0 1 100", b"100 cm BT /F 40 Tf (Pie", b") Tj ET Q")

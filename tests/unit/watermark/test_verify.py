@@ -45,7 +45,9 @@ def test_one_page_left_out_refuses_the_file_and_is_named(three_pages: bytes, mar
         verify.check_pdf(three_pages, _unmarked(three_pages), _half_marked(three_pages, mark), mark.opacity)
 
 
-def test_a_lost_page_or_another_size_is_refused(three_pages: bytes, a4: bytes, mark: Mark, saved: Saved) -> None:
+def test_a_lost_page_or_another_size_is_refused(
+    three_pages: bytes, a4: bytes, mark: Mark, saved: Saved
+) -> None:
     with pytest.raises(Refusal, match="number of pages"):
         verify.check_pdf(three_pages, _unmarked(three_pages), _unmarked(a4), mark.opacity)
     with Pdf.open(io.BytesIO(a4)) as pdf:
@@ -59,7 +61,10 @@ def test_no_output_when_the_mark_is_not_drawn(a4: bytes, mark: Mark, monkeypatch
     monkeypatch.setattr(stamp.Stamper, "stamp", lambda *_: None)
     source, out = memory.create("source", a4), memory.create("out")
     try:
-        order = {"task": "mark", "mark": {"lines": list(mark.lines), "copy_number": mark.copy_number, "opacity": 0.12}}
+        order = {
+            "task": "mark",
+            "mark": {"lines": list(mark.lines), "copy_number": mark.copy_number, "opacity": 0.12},
+        }
         done = job.run(order, source, out)
         assert (done["status"], done["reason"], memory.size(out)) == ("refused", "MARK_NOT_SEEN", 0)
     finally:
@@ -67,7 +72,9 @@ def test_no_output_when_the_mark_is_not_drawn(a4: bytes, mark: Mark, monkeypatch
         os.close(out)
 
 
-def test_no_picture_when_the_mark_is_not_drawn(picture: Callable[..., bytes], mark: Mark, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_picture_when_the_mark_is_not_drawn(
+    picture: Callable[..., bytes], mark: Mark, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(images.Veil, "over", lambda self, frame: frame.copy())
     with pytest.raises(Refusal, match="MARK_NOT_SEEN"):
         images.mark_image(picture("JPEG"), "jpeg", mark, layout.words(mark))

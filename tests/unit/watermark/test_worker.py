@@ -44,7 +44,10 @@ sys.exit(0)
 def _walled(attempt: str) -> int:
     """What a process behind the walls ends with: 0 when the attempt works, 11 for EPERM, 12 for want of memory."""
     return subprocess.run(
-        [sys.executable, "-I", "-c", _WALLED.format(attempt=attempt), str(ROOT)], check=False, env={}, timeout=60
+        [sys.executable, "-I", "-c", _WALLED.format(attempt=attempt), str(ROOT)],
+        check=False,
+        env={},
+        timeout=60,
     ).returncode
 
 
@@ -104,8 +107,12 @@ def test_the_filter_jumps_inside_itself_and_ends_in_allow(machine: str) -> None:
     assert code[-12:-8] == (0x00050001).to_bytes(4, "little")
 
 
-def test_a_wall_that_does_not_stand_refuses_the_job(a4: bytes, mark: Mark, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = worker._START.replace("from watermark.job import main", "from watermark import sandbox; from watermark.job import main")
+def test_a_wall_that_does_not_stand_refuses_the_job(
+    a4: bytes, mark: Mark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = worker._START.replace(
+        "from watermark.job import main", "from watermark import sandbox; from watermark.job import main"
+    )
     broken = broken.replace("sys.exit(", "sandbox.program = lambda machine: b'12345678'; sys.exit(")
     monkeypatch.setattr(worker, "_START", broken)
     fd = memory.create("source", a4)
@@ -235,7 +242,9 @@ def test_no_secret_stands_on_the_command_line_or_in_the_environment(
     assert "canary" not in repr(seen)
 
 
-def test_a_page_as_a_picture_carries_the_mark(saved: Callable[..., bytes], add_page: Callable[..., object], mark: Mark) -> None:
+def test_a_page_as_a_picture_carries_the_mark(
+    saved: Callable[..., bytes], add_page: Callable[..., object], mark: Mark
+) -> None:
     with pikepdf.Pdf.new() as pdf:
         add_page(pdf)
         add_page(pdf, (842, 595), b"")
@@ -273,5 +282,11 @@ def test_any_bytes_as_a_result_are_read_without_raising(data: bytes) -> None:
 
 
 def test_a_report_reads_back_as_it_was_written() -> None:
-    report = Report("pdf", "marked", pages=(PageReport(1, 1.5, 2.0, 90, 2.0, True),), removed={"actions": 2}, sha256_in="a")
+    report = Report(
+        "pdf",
+        "marked",
+        pages=(PageReport(1, 1.5, 2.0, 90, 2.0, True),),
+        removed={"actions": 2},
+        sha256_in="a",
+    )
     assert Report.from_json(report.as_json()) == report
