@@ -271,7 +271,7 @@ CONTACT = Process(
         Move(("",), "invite", "INVITED", Text("邀请联系人", "Invite"), _ADM, records=("organisation",)),
         Move(("INVITED",), "enrol", "ENROLLED", Text("完成登记", "Enrol"), frozenset({Role.PTN})),
         Move(("ENROLLED",), "confirm", "ACTIVE", Text("核对回读码", "Confirm"), _ADM, fresh=True, records=("identity_check",), act=True),
-        Move(("INVITED", "ENROLLED", "SUSPENDED"), "reinvite", "INVITED", Text("重新邀请", "Invite again"), _ADM),
+        Move(("INVITED", "ENROLLED", "ACTIVE", "SUSPENDED"), "reinvite", "INVITED", Text("重新邀请", "Invite again"), _ADM),
         Move(("INVITED", "ENROLLED", "ACTIVE"), "suspend", "SUSPENDED", Text("暂停", "Suspend"), _ADM, reason=True, act=True),
         Move(("SUSPENDED",), "resume", "ACTIVE", Text("恢复", "Resume"), _ADM, guards=(_verified,), reason=True),
         Move(
