@@ -59,7 +59,7 @@ def _fact(session: Session, share: Share, ask: Ask) -> ShareFact:
 
 def _counters(session: Session, share: Share, contact: str) -> dict[str, tuple[int, int]]:
     # The log's own collect entries are the floor: a counter that was set back in the database gains nothing.
-    logged = dict(session.execute(_logged(share.id, contact)).tuples().all())
+    logged = {item: count for item, count in session.execute(_logged(share.id, contact))}
     rows = session.scalars(select(Counter).where(Counter.share_id == share.id, Counter.contact_id == contact))
     return {row.item_id: (max(row.used, logged.get(row.item_id, 0)), min(row.limit, share.download_limit)) for row in rows}
 
