@@ -7,11 +7,11 @@ from datetime import date
 from gateway.errors import Invalid
 from gateway.principal import Text
 
-_MOBILE = re.compile(r"1[3-9]\d{9}")
-_LANDLINE = re.compile(r"0\d{2,3}-?\d{7,8}(-\d{1,6})?")
+_MOBILE = re.compile(r"1[3-9]\d{9}", re.ASCII)
+_LANDLINE = re.compile(r"0\d{2,3}-?\d{7,8}(-\d{1,6})?", re.ASCII)
 # Numbers of the demo company begin with 100, which no subscriber has.
-_SAMPLE = re.compile(r"100-?0000-?\d{4}")
-_RESIDENT = re.compile(r"\d{17}[\dX]")
+_SAMPLE = re.compile(r"100-?0000-?\d{4}", re.ASCII)
+_RESIDENT = re.compile(r"\d{17}[\dX]", re.ASCII)
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK = "10X98765432"
 STARS = "**"
