@@ -8,8 +8,10 @@ from pathlib import Path
 from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from gateway import bootstrap
 from gateway.config import Settings, read_secret
 from gateway.deps import Deps
+from gateway.identity.gate import Gate
 from gateway.web import door, filters, headers, i18n, nav, refusals, render, views, visitor
 from gateway.web.access import BODY_BYTES, access, require_declarations
 from gateway.web.gate import SessionGate
@@ -21,8 +23,8 @@ SESSION_KEY = "session.key"
 def create_app(deps: Deps | None = None) -> Flask:
     """The portal with every room; without `deps` it is wired from the environment, as gunicorn wants it."""
     if deps is None:
-        deps = import_module("gateway.bootstrap").build()
-    return assemble(deps, import_module("gateway.identity.gate").Gate(deps), _rooms())
+        deps = bootstrap.build()
+    return assemble(deps, Gate(deps), _rooms())
 
 
 def assemble(deps: Deps, gate: SessionGate, rooms: Sequence[Blueprint]) -> Flask:

@@ -108,7 +108,6 @@ def _take_code() -> AnyResponse | None:
         if code:
             visitor.confirm(code)
     except Invalid as problem:
-        note("WRONG_CODE")
         return ask_again(problem)
     return None
 

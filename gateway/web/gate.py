@@ -14,7 +14,10 @@ class SessionGate(Protocol):
         ...
 
     def confirm(self, actor: Actor, code: str, *, now: datetime) -> Actor:
-        """The same person with `mfa_at` = now; raises Invalid("otp") for a wrong or used code, TooMany after too many."""
+        """The same person with `mfa_at` = now; raises Invalid("otp") for a wrong or used code, TooMany after too many.
+
+        Whoever answers records both: a code may come by other ways than the web layer's field.
+        """
         ...
 
     def prefer(self, actor: Actor, language: str, *, now: datetime) -> None:
