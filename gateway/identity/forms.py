@@ -1,9 +1,11 @@
 """Forms of identity. They say what a field is called; what it may hold is decided by the services, whose errors appear under it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from flask_babel import lazy_gettext as _
 from wtforms import BooleanField, DateField, EmailField, HiddenField, PasswordField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional
 
 from gateway.identity import rules
@@ -12,6 +14,11 @@ from gateway.web.kit import Form, language
 NEEDED = InputRequired(_("请填写。"))
 CODE = {"inputmode": "numeric", "autocomplete": "one-time-code", "class": "sg-code"}
 NEW_PASSWORD = {"autocomplete": "new-password"}
+
+
+def options(pairs: Iterable[tuple[str, str]]) -> list[SelectChoice]:
+    """Choices from (value, words)."""
+    return [SelectChoice(value, words) for value, words in pairs]
 
 
 def _bounded(most: int) -> Length:
@@ -109,7 +116,7 @@ class AgeKeyForm(Form):
 class SettingsForm(Form):
     """Language and time zone."""
 
-    language = SelectField(_("语言"), choices=[("zh-CN", "简体中文"), ("en", "English")])
+    language = SelectField(_("语言"), choices=[SelectChoice("zh-CN", "简体中文"), SelectChoice("en", "English")])
     timezone = StringField(_("时区"), [NEEDED, _bounded(40)], description=_("例如 Asia/Shanghai。"))
 
 
@@ -124,7 +131,7 @@ class DeliverForm(Form):
 
     deliver = RadioField(
         _("邀请方式"),
-        choices=[("mail", _("发到邮箱")), ("show", _("显示一次链接和二维码，由您转交"))],
+        choices=[SelectChoice("mail", _("发到邮箱")), SelectChoice("show", _("显示一次链接和二维码，由您转交"))],
         default="mail",
     )
 
@@ -137,14 +144,14 @@ class DeliverForm(Form):
 class EmploymentForm(Form):
     """Department, employment type and end date."""
 
-    department = SelectField(_("部门"), choices=[("", "–")], validators=[Optional()])
+    department = SelectField(_("部门"), validators=[Optional()])
     employment = SelectField(_("用工类型"))
     ends_on = DateField(_("截止日期"), [Optional()], description=_("当天 24:00 停用。正式员工可不填。"))
 
     def offer(self, departments: list[tuple[str, str]]) -> None:
         """Fills the choices in the reader's language."""
-        self.department.choices = [("", "–"), *departments]
-        self.employment.choices = [(key, kind.text(language())) for key, kind in rules.EMPLOYMENT.items()]
+        self.department.choices = options([("", "–"), *departments])
+        self.employment.choices = options((key, kind.text(language())) for key, kind in rules.EMPLOYMENT.items())
 
 
 class AccountForm(EmploymentForm, DeliverForm):
@@ -171,7 +178,7 @@ class HeadForm(Form):
     """Name and head of a department."""
 
     name = StringField(_("名称"), [NEEDED, _bounded(60)])
-    head = SelectField(_("第一责任人"), choices=[("", "–")], validators=[Optional()])
+    head = SelectField(_("第一责任人"), validators=[Optional()])
 
 
 class OrganisationForm(Form):
@@ -183,14 +190,14 @@ class OrganisationForm(Form):
 
     def offer(self) -> None:
         """Fills the choices in the reader's language."""
-        self.category.choices = [(key, text(language())) for key, text in rules.CATEGORIES.items()]
+        self.category.choices = options((key, text(language())) for key, text in rules.CATEGORIES.items())
 
 
 class VerifyForm(Form):
     """What 行政部 verified an organisation by."""
 
     how = StringField(_("核验依据"), [NEEDED, _bounded(200)], description=_("看过什么，例如营业执照原件。"))
-    abroad = RadioField(_("是否在境外接收资料"), choices=[("no", _("否")), ("yes", _("是"))], validators=[NEEDED])
+    abroad = RadioField(_("是否在境外接收资料"), choices=[SelectChoice("no", _("否")), SelectChoice("yes", _("是"))], validators=[NEEDED])
 
 
 class ContactForm(DeliverForm):
@@ -214,7 +221,7 @@ class ConfirmForm(Form):
 
     def offer(self) -> None:
         """Fills the choices in the reader's language."""
-        self.identity_check.choices = [(key, text(language())) for key, text in rules.IDENTITY_CHECKS.items()]
+        self.identity_check.choices = options((key, text(language())) for key, text in rules.IDENTITY_CHECKS.items())
 
 
 class SignerForm(Form):

@@ -20,7 +20,8 @@ class Department(Base):
 
 
 class Account(Guarded, Base):
-    """A staff account. state: ENROLLING (has no credential yet), ACTIVE, DISABLED. employment: 正式 试用 临时 实习 as REGULAR PROBATION TEMPORARY INTERN."""
+    """A staff account. state: ENROLLING (has no credential yet), ACTIVE, DISABLED.
+    employment: 正式 试用 临时 实习 as REGULAR PROBATION TEMPORARY INTERN."""
 
     __tablename__ = "account"
     __guarded__ = ("email", "name", "department_id", "employment", "ends_on", "state")
@@ -38,7 +39,8 @@ class Account(Guarded, Base):
 
 
 class RoleGrant(Guarded, Base):
-    """One role of one account. state: PROPOSED, ACTIVE, ENDED. Proposed by ADM, confirmed by GM (ADM alone for BIZ; init for the first three)."""
+    """One role of one account. state: PROPOSED, ACTIVE, ENDED.
+    Proposed by ADM, confirmed by GM (ADM alone for BIZ; init for the first three)."""
 
     __tablename__ = "role_grant"
     __guarded__ = ("account_id", "role", "state", "proposed_by", "confirmed_by")
@@ -53,7 +55,8 @@ class RoleGrant(Guarded, Base):
 
 
 class Organisation(Guarded, Base):
-    """A partner organisation. category: SUPPLIER 供应商, DESIGN 设计团队, OTHER 其他; state: PENDING 待核, ACTIVE 启用, SUSPENDED 暂停, DISABLED 停用.
+    """A partner organisation. category: SUPPLIER 供应商, DESIGN 设计团队, OTHER 其他;
+    state: PENDING 待核, ACTIVE 启用, SUSPENDED 暂停, DISABLED 停用.
 
     `abroad`: whether it declared to receive outside the border (None: nothing declared).
     """
@@ -73,13 +76,23 @@ class Organisation(Guarded, Base):
 
 
 class Contact(Guarded, Base):
-    """A contact of an organisation. state: INVITED, ENROLLED (credentials set, code not read back yet), ACTIVE, SUSPENDED, DISABLED.
+    """A contact of an organisation. state: INVITED, ENROLLED (credentials set, code not read back yet),
+    ACTIVE, SUSPENDED, DISABLED.
 
     `signer`: may sign agreements for the organisation. `age_recipient`: registered public key for age bundles.
     """
 
     __tablename__ = "contact"
-    __guarded__ = ("organisation_id", "email", "state", "signer", "verified_at", "valid_from", "valid_to", "age_recipient")
+    __guarded__ = (
+        "organisation_id",
+        "email",
+        "state",
+        "signer",
+        "verified_at",
+        "valid_from",
+        "valid_to",
+        "age_recipient",
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     organisation_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"), index=True)
@@ -101,7 +114,8 @@ class Contact(Guarded, Base):
 
 
 class Credential(Guarded, Base):
-    """What a principal signs in with. principal: `staff:<id>` or `contact:<id>`. `totp_step` is the last accepted step (compare-and-set, unguarded)."""
+    """What a principal signs in with. principal: `staff:<id>` or `contact:<id>`.
+    `totp_step` is the last accepted step (compare-and-set, unguarded)."""
 
     __tablename__ = "credential"
     __guarded__ = ("principal", "password_hash", "totp_secret")
@@ -127,7 +141,8 @@ class RecoveryCode(Guarded, Base):
 
 
 class LoginSession(Guarded, Base):
-    """One signed-in session; the cookie's opaque value is stored only as a hash. `mfa_at` None: password only, may do nothing but finish signing in."""
+    """One signed-in session; the cookie's opaque value is stored only as a hash.
+    `mfa_at` None: password only, may do nothing but finish signing in."""
 
     __tablename__ = "login_session"
     __guarded__ = ("token_hash", "principal", "created_at", "mfa_at", "revoked_at")
@@ -144,7 +159,8 @@ class LoginSession(Guarded, Base):
 
 
 class Invitation(Guarded, Base):
-    """A one-time enrolment link, hashed, 72 h. `code_hash`: the code that the person reads back over a second channel."""
+    """A one-time enrolment link, hashed, 72 h. `code_hash`: the code that the person reads back over a second
+    channel."""
 
     __tablename__ = "invitation"
     __guarded__ = ("token_hash", "principal", "expires_at")

@@ -17,6 +17,7 @@ from gateway.identity.forms import (
     HeadForm,
     ReasonForm,
     RoleForm,
+    options,
 )
 from gateway.identity.views.room import bp, done, qr, tried
 from gateway.principal import ROLE_TEXT, Role, Text
@@ -133,7 +134,7 @@ def enable_account(account_id: str) -> Response:
 def propose_role(account_id: str) -> Response:
     """Proposes a role."""
     form = RoleForm()
-    form.role.choices = _role_choices(tuple(Role))
+    form.role.choices = options(_role_choices(tuple(Role)))
     if not done(form, lambda: service.propose_role(deps(), account_id, Role(form.role.data), actor=actor(), now=now())):
         return _account_page(account_id, 422, role_form=form)
     return _said(Text("已提出。", "Proposed."), account_id)
@@ -221,13 +222,13 @@ def _head_form(department_id: str) -> HeadForm:
     if row is None:
         raise NotFound
     form = HeadForm(prefix=department_id[:8])
-    form.head.choices = [("", "–"), *row.candidates]
+    form.head.choices = options([("", "–"), *row.candidates])
     return form
 
 
 def _blank_head_form(row: queries.DepartmentRow) -> HeadForm:
     form = HeadForm(formdata=None, prefix=row.id[:8], data={"name": row.name, "head": row.head or ""})
-    form.head.choices = [("", "–"), *row.candidates]
+    form.head.choices = options([("", "–"), *row.candidates])
     return form
 
 
@@ -250,7 +251,7 @@ def _account_page(account_id: str, status: int = 200, **forms: Any) -> Response:
     )
     employment.offer(_departments())
     role_form = RoleForm(formdata=None)
-    role_form.role.choices = _role_choices(shown.proposable)
+    role_form.role.choices = options(_role_choices(shown.proposable))
     drawn: dict[str, Any] = {
         "employment_form": employment,
         "role_form": role_form,
