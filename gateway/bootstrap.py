@@ -73,7 +73,11 @@ def build(settings: Settings | None = None, *, clock: Callable[[], datetime] = w
     keyring = _keyring(settings)
     signer = Signer.load(settings.keys / "log.key", log_origin(settings))
     mailer = Mailer(
-        database, _transport(settings), sender=settings.mail_from, company=settings.company_name, origin=settings.public_origin
+        database,
+        _transport(settings),
+        sender=settings.mail_from,
+        company=settings.company_name,
+        origin=settings.public_origin,
     )
     deps = Deps(
         settings=settings,
@@ -142,8 +146,11 @@ def _store(settings: Settings, kind: str) -> ObjectStore:
 
 def s3_credentials(settings: Settings) -> tuple[str, str]:
     """Access and secret key from their files; raises ConfigError."""
-    assert settings.s3_access_key_file is not None and settings.s3_secret_key_file is not None
-    return read_secret(settings.s3_access_key_file).decode(), read_secret(settings.s3_secret_key_file).decode()
+    if settings.s3_access_key_file is None or settings.s3_secret_key_file is None:
+        raise ConfigError(["SEALGATE_S3_ACCESS_KEY_FILE, SEALGATE_S3_SECRET_KEY_FILE: needed"])
+    return read_secret(settings.s3_access_key_file).decode(), read_secret(
+        settings.s3_secret_key_file
+    ).decode()
 
 
 def buckets(settings: Settings) -> admin.Buckets:
@@ -164,7 +171,9 @@ def prepare_storage(settings: Settings) -> list[str]:
         return []
     endpoint = urlsplit(settings.s3_endpoint or "")
     access, secret = s3_credentials(settings)
-    client = admin.connect(endpoint.netloc, access, secret, settings.s3_region, secure=endpoint.scheme == "https")
+    client = admin.connect(
+        endpoint.netloc, access, secret, settings.s3_region, secure=endpoint.scheme == "https"
+    )
     admin.create_buckets(client, buckets(settings))
     return admin.verify(client, buckets(settings))
 
@@ -180,7 +189,9 @@ def _transport(settings: Settings) -> Transport:
     if settings.smtp_host is None:
         return Outbox(settings.home / "outbox")
     password = read_secret(settings.smtp_password_file).decode() if settings.smtp_password_file else None
-    return Smtp(settings.smtp_host, settings.smtp_port, settings.smtp_user, password, starttls=settings.smtp_starttls)
+    return Smtp(
+        settings.smtp_host, settings.smtp_port, settings.smtp_user, password, starttls=settings.smtp_starttls
+    )
 
 
 class _Publisher:

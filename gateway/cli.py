@@ -73,7 +73,9 @@ def _enrol(settings: Settings, people: dict[Role, tuple[str, str]]) -> None:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--demo", is_flag=True, help="Fill an empty portal with the demo company and print its accounts.")
+@click.option(
+    "--demo", is_flag=True, help="Fill an empty portal with the demo company and print its accounts."
+)
 def serve(host: str, port: int, demo: bool) -> None:
     """Serve the portal with its worker in this process (the embedded installation)."""
     if demo:
@@ -115,14 +117,33 @@ def demo(storage: str, out: Path) -> None:
 
 @main.command()
 @click.argument("source", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The marked file, or the folder of a batch.")
-@click.option("--text", "texts", multiple=True, required=True, metavar="LINE", help="A line of the mark; may be repeated.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The marked file, or the folder of a batch.",
+)
+@click.option(
+    "--text",
+    "texts",
+    multiple=True,
+    required=True,
+    metavar="LINE",
+    help="A line of the mark; may be repeated.",
+)
 @click.option("--copy", "copy_number", required=True, metavar="NUMBER", help="The copy number.")
 @click.option("--seal", "format_", type=click.Choice(["pdf", "zip", "age"]), help="Encrypt the result.")
 @click.option("--passphrase-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--age-recipient", metavar="R")
 @click.option("--report", type=click.Path(path_type=Path), metavar="R.json")
-@click.option("--batch", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR", help="Mark a whole folder.")
+@click.option(
+    "--batch",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Mark a whole folder.",
+)
 def mark(
     source: Path | None,
     out: Path,

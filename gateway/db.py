@@ -85,7 +85,12 @@ def seal(row: Any, key: bytes) -> str:
     """HMAC-SHA-256 over table, primary key, guarded columns and leaf, as 64 hex digits."""
     keys = [getattr(row, c.key) for c in inspect(type(row)).primary_key]
     columns = {name: _plain(getattr(row, name)) for name in row.__guarded__}
-    body = json.dumps([row.__tablename__, keys, columns, row.leaf], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    body = json.dumps(
+        [row.__tablename__, keys, columns, row.leaf],
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
     return hmac.new(key, b"sealgate row v1\0" + body.encode(), hashlib.sha256).hexdigest()
 
 
@@ -224,7 +229,13 @@ def _engine(url: str) -> Engine:
 
 def _sqlite_pragmas(connection: Any, _: object) -> None:
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=30000"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "busy_timeout=30000",
+    ):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

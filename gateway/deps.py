@@ -80,7 +80,9 @@ class Deps:
     def refuse(self, refusal: Refused, actor: Actor, verb: str, obj: tuple[str, str], now: datetime) -> None:
         """Writes the entry of a refusal: its code, the verb, and the unmet conditions if it was the release decision's."""
         codes = list(getattr(refusal, "codes", ()))
-        record_refusal(self.database, refusal.code, actor=actor, obj=obj, now=now, verb=verb, conditions=codes)
+        record_refusal(
+            self.database, refusal.code, actor=actor, obj=obj, now=now, verb=verb, conditions=codes
+        )
         refusal.recorded = True
 
     def parameters(self, session: Session, now: datetime, version: int | None = None) -> Parameters:

@@ -65,7 +65,9 @@ class Engine:
         self._deps = deps
         self._over = threading.Event()
         self._threads = [threading.Thread(target=deps.queue.work, name="worker", daemon=True)]
-        self._threads += [threading.Thread(target=self._repeat, args=(t,), name=t.name, daemon=True) for t in tasks(deps)]
+        self._threads += [
+            threading.Thread(target=self._repeat, args=(t,), name=t.name, daemon=True) for t in tasks(deps)
+        ]
 
     def start(self) -> None:
         """Starts every thread."""

@@ -1,7 +1,9 @@
 """The one gate: bytes of an archived file leave only through this module (DESIGN.md §2.1).
 
-`decide` gathers the facts that the rooms offer and asks the pure `policy.release`; `release_bytes` waits for the signed
-checkpoint that holds the entry, asks the live conditions once more, and only then yields; it asks again before every further
+`decide` gathers the facts that the rooms offer and asks the pure `policy.release`;
+`release_bytes` waits for the signed
+checkpoint that holds the entry, asks the live conditions once more, and only then yields;
+it asks again before every further
 MiB, and closes with an entry that says completed, or aborted at byte n.
 """
 
@@ -34,9 +36,11 @@ PIECE = 1 << 20
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked of the gate: which exit at which stage, by whom, of which share and items, for which contact, from where.
+    """What is asked of the gate: which exit at which stage, by whom, of which share and items, for which
+    contact, from where.
 
-    `items` are (item id, version). `bundle` names the bundle collected, when there is one. `duty_purpose` is the purpose code
+    `items` are (item id, version). `bundle` names the bundle collected, when there is one.
+    `duty_purpose` is the purpose code
     of a duty view, `purpose` that of the share: the legal basis of each item must serve it.
     """
 
@@ -112,8 +116,10 @@ class Passage:
 def release_bytes(deps: Deps, passage: Passage) -> Iterator[bytes]:
     """Yields the object's bytes in pieces of at most 1 MiB, while every live condition holds.
 
-    Nothing is yielded before the entry stands in a signed checkpoint and the live conditions were read once more. Raises
-    Withheld or Unavailable before the first piece; afterwards a failure ends the stream short and the closing entry says where.
+    Nothing is yielded before the entry stands in a signed checkpoint and the live conditions were read once
+    more. Raises
+    Withheld or Unavailable before the first piece; afterwards a failure ends the stream short and the closing
+    entry says where.
     """
     try:
         deps.log.await_checkpoint(passage.leaf, now=deps.clock())
@@ -166,23 +172,62 @@ def _close(deps: Deps, passage: Passage, outcome: str, sent: int) -> None:
     passage.done(outcome, sent)
 
 
+def sidecar(deps: Deps, object_id: str, version: int, *, ask: Ask, collected: bool) -> bytes:
+    """A companion of a bundle, which holds no archived byte: cover, manifest, signature or receipt.
+
+    Asks for the live conditions, except that what was collected stays provable to its owner.
+    Raises Withheld or Unavailable.
+    """
+    if not collected:
+        with deps.database.read() as session:
+            demand(deps, session, replace(ask, stage="live", now=deps.clock()))
+    try:
+        return b"".join(deps.bundles.open(object_id, version))
+    except StorageError as error:
+        raise Unavailable from error
+
+
 def duty_view(
-    deps: Deps, item: str, version: int, page: int, purpose: str, *, sha256: str, number: str, actor: Actor, now: datetime
+    deps: Deps,
+    item: str,
+    version: int,
+    page: int,
+    purpose: str,
+    *,
+    sha256: str,
+    number: str,
+    actor: Actor,
+    now: datetime,
 ) -> bytes:
     """One page of an archived item as an image with the viewer's mark burnt in (WebP or PNG), for staff on duty.
 
-    Passes the gate's duty-view set, with the purpose code in an entry of its own each time. `page` counts from 1, `number` is
+    Passes the gate's duty-view set, with the purpose code in an entry of its own each time.
+    `page` counts from 1, `number` is
     the item's file number. Raises Withheld, or Unavailable when the page cannot be marked.
     """
     ask = Ask("duty_view", "collect", actor, now, items=((item, version),), duty_purpose=purpose)
     with deps.job(actor, "item.view", ("item", item), now) as session:
         demand(deps, session, ask)
-        leaf = record(session, "item.view", actor=actor, obj=("item", item), now=now, version=version, page=page, purpose=purpose)
+        leaf = record(
+            session,
+            "item.view",
+            actor=actor,
+            obj=("item", item),
+            now=now,
+            version=version,
+            page=page,
+            purpose=purpose,
+        )
     deps.log.await_checkpoint(leaf, now=deps.clock())
     with deps.database.read() as session:
         demand(deps, session, replace(ask, stage="live", now=deps.clock()))
     mark = Mark.for_recipient(
-        recipient=actor.name, organisation=deps.settings.company_name, copy_number=number, issued_on=now.date(), purpose=purpose, level="–"
+        recipient=actor.name,
+        organisation=deps.settings.company_name,
+        copy_number=number,
+        issued_on=now.date(),
+        purpose=purpose,
+        level="–",
     )
     source = source_into_memory(deps, item, version, sha256=sha256)
     try:
@@ -190,19 +235,24 @@ def duty_view(
     finally:
         os.close(source)
     if image is None:
-        raise Unavailable(text=Text(f"这一页无法加水印：{report.reason}", f"This page cannot be marked: {report.reason}"))
+        raise Unavailable(
+            text=Text(f"这一页无法加水印：{report.reason}", f"This page cannot be marked: {report.reason}")
+        )
     return image
 
 
 def read_for_inspection(deps: Deps, item: str, version: int) -> int:
-    """A freshly uploaded version's plaintext in a memfd, for the sandboxed parser that proves its kind; the caller closes it."""
+    """A freshly uploaded version's plaintext in a memfd, for the sandboxed parser that proves its kind;
+    the caller closes it."""
     return source_into_memory(deps, item, version, sha256=None)
 
 
 def source_into_memory(deps: Deps, item: str, version: int, *, sha256: str | None) -> int:
-    """An archived version's plaintext in a fresh memfd, for the sandboxed worker that marks or inspects it; the caller closes it.
+    """An archived version's plaintext in a fresh memfd, for the sandboxed worker that marks or inspects it;
+    the caller closes it.
 
-    Nothing leaves the machine by this. Raises Withheld(HASH) when the bytes differ from `sha256`, Unavailable when the store fails.
+    Nothing leaves the machine by this. Raises Withheld(HASH) when the bytes differ from `sha256`,
+    Unavailable when the store fails.
     """
     handle = os.memfd_create(f"source-{item[:8]}", os.MFD_CLOEXEC)
     digest = hashlib.sha256()

@@ -1,6 +1,8 @@
-"""The one language of processes (policy.md §3): states, events, guards, who may, what is recorded, who is told, time-outs.
+"""The one language of processes (policy.md §3): states, events, guards, who may, what is recorded, who is
+told, time-outs.
 
-A process is a value; `move` is the only function that changes a row's state. It checks, writes the log entry, changes the row,
+A process is a value; `move` is the only function that changes a row's state.
+It checks, writes the log entry, changes the row,
 notifies and publishes, all in the caller's one transaction.
 """
 
@@ -57,9 +59,11 @@ Teller = Callable[[Step], Sequence[tuple[str, Sequence[Recipient], Mapping[str, 
 
 @dataclass(frozen=True)
 class Move:
-    """One row of a process table. `sources` holds "" for a start. `who` None: only the system. `records` are extras the entry must hold.
+    """One row of a process table. `sources` holds "" for a start. `who` None: only the system.
+    `records` are extras the entry must hold.
 
-    `system`: the gateway itself may also do it, when a subscriber follows from something else. `act`: binds or releases, drawn as a seal.
+    `system`: the gateway itself may also do it, when a subscriber follows from something else.
+    `act`: binds or releases, drawn as a seal.
     `guards` say why not (a Refused) or None; `tells` give (event, recipients, fields) for the notifications.
     """
 
@@ -128,7 +132,8 @@ def move(
 ) -> str:
     """Moves a locked row by one event and returns the id of its log entry.
 
-    Raises WrongState when the table has no such row, NotAllowed when the actor's roles do not fit, StaleFactor when the move
+    Raises WrongState when the table has no such row, NotAllowed when the actor's roles do not fit, StaleFactor
+    when the move
     needs a fresh second factor, Invalid when the reason is missing, and whatever Refused a guard answers.
     """
     source = row.state or ""
@@ -146,13 +151,19 @@ def move(
     session.add(row)
     session.flush()
     _notify(found, step)
-    deps.publish(session, Event(f"{process.name}.{event}", (process.name, row.id), now, actor, leaf, dict(extras)))
+    deps.publish(
+        session, Event(f"{process.name}.{event}", (process.name, row.id), now, actor, leaf, dict(extras))
+    )
     return leaf
 
 
 def _check(found: Move, step: Step) -> None:
     actor = step.actor
-    allowed = found.system or found.who is None if actor.kind == "system" else found.who is not None and actor.has(*found.who)
+    allowed = (
+        found.system or found.who is None
+        if actor.kind == "system"
+        else found.who is not None and actor.has(*found.who)
+    )
     if not allowed:
         raise NotAllowed
     if found.fresh:
@@ -195,7 +206,9 @@ def _notify(found: Move, step: Step) -> None:
             tell(step.session, event, recipients, now=step.now, fields=fields)
 
 
-def expire(deps: Deps, session: Session, process: Process, rows: Sequence[Any], *, actor: Actor, now: datetime) -> int:
+def expire(
+    deps: Deps, session: Session, process: Process, rows: Sequence[Any], *, actor: Actor, now: datetime
+) -> int:
     """Fires the time-outs that are due among rows (already locked); idempotent; returns how many moved."""
     moved = 0
     for row in rows:

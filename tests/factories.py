@@ -57,7 +57,14 @@ class Clock:
 
 def settings_at(home: Path, **more: Any) -> Settings:
     """Settings of a demo company whose state lies in `home`."""
-    base = {"home": home, "public_origin": ORIGIN, "company_name": "x", "company_uscc": "0" * 18, "fonds": "SG01", **more}
+    base = {
+        "home": home,
+        "public_origin": ORIGIN,
+        "company_name": "x",
+        "company_uscc": "0" * 18,
+        "fonds": "SG01",
+        **more,
+    }
     return demo_settings(load({}, **base))
 
 
@@ -140,13 +147,33 @@ class World:
             query = select(Leaf).order_by(Leaf.arrival)
             return list(session.scalars(query if event is None else query.where(Leaf.event == event)))
 
-    def item(self, case: str, title: str = "平面图", *, data: bytes | None = None, classes: tuple[str, ...] = ("F07",), name: str = "平面图.pdf", type: str = "PLAN") -> str:
+    def item(
+        self,
+        case: str,
+        title: str = "平面图",
+        *,
+        data: bytes | None = None,
+        classes: tuple[str, ...] = ("F07",),
+        name: str = "平面图.pdf",
+        type: str = "PLAN",
+    ) -> str:
         """An item of an open case with one uploaded and inspected version."""
         actor, content = self.actor("biz.sj"), data if data is not None else pdf()
-        item = archive.add_item(self.deps, case, ItemEntry(title=title, type=type, classes=classes), actor=actor, now=self.now())
-        upload = archive.start_upload(self.deps, item, file_name=name, size=len(content), actor=actor, now=self.now())
+        item = archive.add_item(
+            self.deps, case, ItemEntry(title=title, type=type, classes=classes), actor=actor, now=self.now()
+        )
+        upload = archive.start_upload(
+            self.deps, item, file_name=name, size=len(content), actor=actor, now=self.now()
+        )
         for number, start in enumerate(range(0, len(content), upload.part_size), 1):
-            archive.put_part(self.deps, upload.id, number, content[start : start + upload.part_size], actor=actor, now=self.now())
+            archive.put_part(
+                self.deps,
+                upload.id,
+                number,
+                content[start : start + upload.part_size],
+                actor=actor,
+                now=self.now(),
+            )
         archive.complete_upload(self.deps, upload.id, actor=actor, now=self.now())
         self.drain()
         return item
@@ -154,7 +181,9 @@ class World:
     def case(self, client: str = "示例客户甲") -> str:
         """An open case of a client."""
         entry = CaseEntry(title="施工案卷", location="DA-01-1")
-        return archive.create_case(self.deps, self.company.clients[client], entry, actor=self.actor("biz.sj"), now=self.now())
+        return archive.create_case(
+            self.deps, self.company.clients[client], entry, actor=self.actor("biz.sj"), now=self.now()
+        )
 
     def file(self, case: str) -> str:
         """Catalogues and files a case; returns its 档号."""
@@ -169,7 +198,17 @@ class World:
         self.file(case)
         return items[:count]
 
-    def agreement(self, partner: str = "supplier", signer: str = "s1", *, classes: tuple[str, ...] = ("F07", "F08"), purposes: tuple[str, ...] = ("P01", "P03"), days: int = 300, until: str = "IN_FORCE", pledges: tuple[str, ...] = ("s1", "s2")) -> str:
+    def agreement(
+        self,
+        partner: str = "supplier",
+        signer: str = "s1",
+        *,
+        classes: tuple[str, ...] = ("F07", "F08"),
+        purposes: tuple[str, ...] = ("P01", "P03"),
+        days: int = 300,
+        until: str = "IN_FORCE",
+        pledges: tuple[str, ...] = ("s1", "s2"),
+    ) -> str:
         """An agreement taken as far as SENT, VIEWED, PARTNER_SIGNED or IN_FORCE; in force, its contacts have pledged."""
         today = (self.now() + timedelta(hours=8)).date()
         scope = signing.Scope(
@@ -192,7 +231,9 @@ class World:
         return made
 
     def _digest(self, agreement: str) -> str:
-        return hashlib.sha256(signing.pdf_bytes(self.deps, agreement, actor=self.actor("gm"), now=self.now())).hexdigest()
+        return hashlib.sha256(
+            signing.pdf_bytes(self.deps, agreement, actor=self.actor("gm"), now=self.now())
+        ).hexdigest()
 
     def _sign(self, agreement: str, signer: str) -> None:
         given = signing.Signature(self._digest(agreement), "供应商联系人一", consent=True)
@@ -200,7 +241,9 @@ class World:
         signing.sign(self.deps, agreement, given, actor=actor, now=self.now())
 
     def _countersign(self, agreement: str, pledges: tuple[str, ...]) -> None:
-        signing.countersign(self.deps, agreement, pdf_sha256=self._digest(agreement), actor=self.actor("gm"), now=self.now())
+        signing.countersign(
+            self.deps, agreement, pdf_sha256=self._digest(agreement), actor=self.actor("gm"), now=self.now()
+        )
         for name in pledges:
             signing.accept_pledge(self.deps, agreement, consent=True, actor=self.actor(name), now=self.now())
 
@@ -215,14 +258,22 @@ class World:
         for approver in ("hod.sj", "arc1", "gm"):
             row = self.share(share)
             if row.state != "ACTIVE":
-                sharing.consent(self.deps, share, version_hash=row.version_hash, actor=self.actor(approver), now=self.now())
+                sharing.consent(
+                    self.deps,
+                    share,
+                    version_hash=row.version_hash,
+                    actor=self.actor(approver),
+                    now=self.now(),
+                )
 
     def share(self, share: str) -> Share:
         """A share's row."""
         with self.deps.database.read() as session:
             return session.get_one(Share, share)
 
-    def active_share(self, count: int = 1, contacts: tuple[str, ...] = ("s1",), **more: Any) -> tuple[str, list[str]]:
+    def active_share(
+        self, count: int = 1, contacts: tuple[str, ...] = ("s1",), **more: Any
+    ) -> tuple[str, list[str]]:
         """An agreement in force, filed items and an active share of them; returns share and items."""
         items = self.filed_items(count)
         self.agreement()
@@ -263,13 +314,17 @@ class Browser:
         if not self._token:
             self.get("/")
         body = {"csrf_token": self._token, **(data or {})}
-        return self._seen(self.client.post(path, data=body, headers={**self._headers, **more.pop("headers", {})}, **more))
+        return self._seen(
+            self.client.post(path, data=body, headers={**self._headers, **more.pop("headers", {})}, **more)
+        )
 
     def put(self, path: str, data: bytes, **more: Any) -> TestResponse:
         """PUT raw bytes with the token in its header."""
         if not self._token:
             self.get("/")
-        return self.client.put(path, data=data, headers={"X-CSRFToken": self._token, **more.pop("headers", {})}, **more)
+        return self.client.put(
+            path, data=data, headers={"X-CSRFToken": self._token, **more.pop("headers", {})}, **more
+        )
 
     def _seen(self, response: TestResponse) -> TestResponse:
         if response.mimetype == "text/html" and not response.is_streamed:

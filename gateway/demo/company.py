@@ -44,7 +44,12 @@ CLIENTS = (
     ("示例客户丙", "100-0000-0003", "000000190001010003", "CLOSED"),
 )
 PARTNERS = (
-    ("supplier", "示例建材供应商（虚构）", "SUPPLIER", (("s1", "供应商联系人一", True), ("s2", "供应商联系人二", False))),
+    (
+        "supplier",
+        "示例建材供应商（虚构）",
+        "SUPPLIER",
+        (("s1", "供应商联系人一", True), ("s2", "供应商联系人二", False)),
+    ),
     ("studio", "示例设计工作室（虚构）", "DESIGN", (("d1", "工作室联系人一", True),)),
 )
 
@@ -90,7 +95,12 @@ def load_company(deps: Deps, *, now: datetime) -> Company:
         _staff(deps, company, account, name, department, roles, now)
     _heads(deps, company, now)
     _clients(deps, company, now)
-    signing.ensure_default(deps, adm=acting(deps, company.people["adm"], now=now), gm=acting(deps, company.people["gm"], now=now), now=now)
+    signing.ensure_default(
+        deps,
+        adm=acting(deps, company.people["adm"], now=now),
+        gm=acting(deps, company.people["gm"], now=now),
+        now=now,
+    )
     return company
 
 
@@ -100,7 +110,15 @@ def _departments(deps: Deps, company: Company, now: datetime) -> None:
         company.departments[code] = identity.add_department(deps, code=code, name=name, actor=adm, now=now)
 
 
-def _staff(deps: Deps, company: Company, account: str, name: str, department: str, roles: tuple[Role, ...], now: datetime) -> None:
+def _staff(
+    deps: Deps,
+    company: Company,
+    account: str,
+    name: str,
+    department: str,
+    roles: tuple[Role, ...],
+    now: datetime,
+) -> None:
     adm, gm = (acting(deps, company.people[p], now=now) for p in ("adm", "gm"))
     intern = account.startswith("intern")
     made = identity.enrol_account(
@@ -127,7 +145,12 @@ def _heads(deps: Deps, company: Company, now: datetime) -> None:
     adm = acting(deps, company.people["adm"], now=now)
     for code, account in HEADS.items():
         identity.change_department(
-            deps, company.departments[code], name=DEPARTMENTS[code], head=company.people[account].id, actor=adm, now=now
+            deps,
+            company.departments[code],
+            name=DEPARTMENTS[code],
+            head=company.people[account].id,
+            actor=adm,
+            now=now,
         )
 
 
@@ -149,13 +172,26 @@ def add_partner(deps: Deps, company: Company, key: str, *, now: datetime) -> Non
     """One of the demo partners: verified organisation, contacts enrolled and confirmed over the second channel."""
     _, name, category, contacts = next(p for p in PARTNERS if p[0] == key)
     adm = acting(deps, company.people["adm"], now=now)
-    made = identity.propose_organisation(deps, name=name, uscc=USCC, category=category, actor=adm, now=now, demo=True)
+    made = identity.propose_organisation(
+        deps, name=name, uscc=USCC, category=category, actor=adm, now=now, demo=True
+    )
     identity.verify_organisation(deps, made, how="演示：营业执照原件已核对", abroad=False, actor=adm, now=now)
     company.organisations[key] = made
     for account, contact, signer in contacts:
         invited = identity.invite_contact(
-            deps, made, name=contact, email=email(account), title="业务经理", mobile="100-0000-0101", signer=signer, actor=adm, now=now, mail=False
+            deps,
+            made,
+            name=contact,
+            email=email(account),
+            title="业务经理",
+            mobile="100-0000-0101",
+            signer=signer,
+            actor=adm,
+            now=now,
+            mail=False,
         )
         person = enrol(deps, invited.token, email(account), now=now)
-        identity.confirm_contact(deps, person.id, person.readback or "", identity_check="IN_PERSON", actor=adm, now=now)
+        identity.confirm_contact(
+            deps, person.id, person.readback or "", identity_check="IN_PERSON", actor=adm, now=now
+        )
         company.people[account] = person

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from gateway.deps import Deps
 from gateway.identity.models import Credential
-from gateway.identity.service import begin_enrolment, complete_enrolment
 from gateway.identity.principals import find
+from gateway.identity.service import begin_enrolment, complete_enrolment
 from gateway.principal import Actor
 
 
@@ -41,7 +41,9 @@ def enrol(deps: Deps, token: str, email: str, *, now: datetime) -> Person:
     assert begun.seed is not None
     # The code of the step before leaves the present one free for signing in.
     code = pyotp.TOTP(begun.seed.secret).at(now - timedelta(seconds=30))
-    done = complete_enrolment(deps, token, begun.seed.pending, password=password, code=code, ip="127.0.0.1", agent="demo", now=now)
+    done = complete_enrolment(
+        deps, token, begun.seed.pending, password=password, code=code, ip="127.0.0.1", agent="demo", now=now
+    )
     return Person(done.principal, email, password, begun.seed.secret, done.readback)
 
 

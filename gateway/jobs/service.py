@@ -67,7 +67,9 @@ def view(session: Session, job_id: str) -> JobView | None:
 
 def _view(job: Job) -> JobView:
     step = Text(job.step_zh, job.step_en)
-    return JobView(job.id, job.kind, job.payload, job.state, step, job.done, job.total, job.error, job.attempts)
+    return JobView(
+        job.id, job.kind, job.payload, job.state, step, job.done, job.total, job.error, job.attempts
+    )
 
 
 class Queue:
@@ -120,8 +122,10 @@ class Queue:
         now = self._clock()
         free = or_(Job.state == "QUEUED", (Job.state == "RUNNING") & (Job.heartbeat_at < now - STALE))
         with self._database.write() as session:
-            claim = update(Job).where(Job.id == job_id, free).values(
-                state="RUNNING", heartbeat_at=now, attempts=Job.attempts + 1, worker=new_id()
+            claim = (
+                update(Job)
+                .where(Job.id == job_id, free)
+                .values(state="RUNNING", heartbeat_at=now, attempts=Job.attempts + 1, worker=new_id())
             )
             if session.execute(claim).rowcount != 1:  # type: ignore[attr-defined]
                 return None
@@ -131,7 +135,13 @@ class Queue:
     def _progress(self, job_id: str) -> Progress:
         def progress(step: Text, done: int, total: int) -> None:
             with self._database.write() as session:
-                values = {"step_zh": step.zh, "step_en": step.en, "done": done, "total": total, "heartbeat_at": self._clock()}
+                values = {
+                    "step_zh": step.zh,
+                    "step_en": step.en,
+                    "done": done,
+                    "total": total,
+                    "heartbeat_at": self._clock(),
+                }
                 session.execute(update(Job).where(Job.id == job_id).values(**values))
 
         return progress
@@ -155,7 +165,9 @@ class Queue:
 
     def _finish(self, job_id: str, state: str, error: str | None) -> None:
         with self._database.write() as session:
-            session.execute(update(Job).where(Job.id == job_id).values(state=state, error=error, ended_at=self._clock()))
+            session.execute(
+                update(Job).where(Job.id == job_id).values(state=state, error=error, ended_at=self._clock())
+            )
 
     def _fail(self, job: JobView, code: str) -> None:
         on_failure = self.failures.get(job.kind)

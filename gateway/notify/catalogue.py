@@ -31,7 +31,9 @@ CATALOGUE: dict[str, Notice] = {
     "decided": _inside("{no} 已{result}", "{no}: {result}"),
     "share.active": _outside("您有资料待查阅 {no}", "Documents are ready for you: {no}", "/my/shares"),
     "copy.downloaded": _inside("副本 {copy} 已下载", "Copy {copy} was downloaded"),
-    "copy.receipt": _outside("副本 {copy} 的下载已记录", "Your download of copy {copy} is on record", "/my/shares"),
+    "copy.receipt": _outside(
+        "副本 {copy} 的下载已记录", "Your download of copy {copy} is on record", "/my/shares"
+    ),
     "copy.ready": _outside("副本已备好 {no}", "Your copy is ready: {no}", "/my/shares"),
     "release.refused": _inside("放行未通过 {no}：{codes}", "Release refused {no}: {codes}"),
     "share.stopped": _inside("共享已{state} {no}", "Share {no}: {state}"),
@@ -39,21 +41,32 @@ CATALOGUE: dict[str, Notice] = {
     "agreement.sent": _outside("请签署保密协议 {no}", "Please sign the agreement {no}", "/my/agreements"),
     "agreement.due": _outside("协议 {n} 天后到期 {no}", "Agreement {no} ends in {n} days", "/my/agreements"),
     "agreement.lapsed": _outside("协议已到期 {no}", "Agreement {no} has lapsed", "/my/agreements"),
-    "agreement.signed": _inside("对方已签，待会签 {no}", "Signed by the partner, waiting for countersignature: {no}"),
+    "agreement.signed": _inside(
+        "对方已签，待会签 {no}", "Signed by the partner, waiting for countersignature: {no}"
+    ),
     "agreement.in_force": _outside("协议已生效 {no}", "Agreement {no} is in force", "/my/agreements"),
     "agreement.ended": _outside("协议已终止 {no}", "Agreement {no} was terminated", "/my/agreements"),
     "agreement.inside": _inside("协议 {no} {state}", "Agreement {no}: {state}"),
     "invitation": Notice(
         Text("【{company}】请启用您的账号", "[{company}] Activate your account"),
-        Text("链接 72 小时内有效，仅可使用一次：{link}", "The link is valid for 72 hours and works once: {link}"),
+        Text(
+            "链接 72 小时内有效，仅可使用一次：{link}",
+            "The link is valid for 72 hours and works once: {link}",
+        ),
         outside=True,
     ),
-    "contact.enrolled": _inside("联系人已完成登记，待核验 {no}", "A contact has enrolled and waits for verification: {no}", "/partners"),
+    "contact.enrolled": _inside(
+        "联系人已完成登记，待核验 {no}",
+        "A contact has enrolled and waits for verification: {no}",
+        "/partners",
+    ),
     "contact.confirmed": _outside("身份已核验，账号可以使用", "You are verified; your account is ready"),
     "credential.changed": _outside("您的登录方式已变更", "Your way of signing in was changed"),
     "account.ending": _inside("账号将于 {date} 停用", "Your account ends on {date}"),
     "alert": _inside("安全告警 {code}", "Security alert {code}"),
-    "parameter.proposed": _inside("业务参数变更待确认", "A change of parameters waits for confirmation", "/parameters"),
+    "parameter.proposed": _inside(
+        "业务参数变更待确认", "A change of parameters waits for confirmation", "/parameters"
+    ),
     "case.review": _inside("编目待复核 {no}", "Catalogue entry waits for review: {no}"),
     "case.decided": _inside("编目 {no} 已{result}", "Catalogue entry {no}: {result}"),
 }

@@ -44,7 +44,9 @@ class Address:
 Resolver = Callable[[Session, Recipient], Sequence[Address]]
 
 
-def tell(session: Session, event: str, to: Sequence[Recipient], *, now: datetime, fields: Mapping[str, str]) -> list[str]:
+def tell(
+    session: Session, event: str, to: Sequence[Recipient], *, now: datetime, fields: Mapping[str, str]
+) -> list[str]:
     """Writes one message per recipient; returns their ids. Raises UnknownNotice for an event the catalogue lacks.
 
     A field called `link` is a one-time secret: it is mailed and then blanked, and never shown in the portal's list.
@@ -53,7 +55,14 @@ def tell(session: Session, event: str, to: Sequence[Recipient], *, now: datetime
         raise UnknownNotice
     made = []
     for recipient in dict.fromkeys(to):
-        row = Message(id=new_id(), event=event, recipient_kind=recipient.kind, recipient=recipient.id, fields=dict(fields), created_at=now)
+        row = Message(
+            id=new_id(),
+            event=event,
+            recipient_kind=recipient.kind,
+            recipient=recipient.id,
+            fields=dict(fields),
+            created_at=now,
+        )
         row.secret = "link" in fields
         session.add(row)
         made.append(row.id)
@@ -87,8 +96,16 @@ class Outbox:
 class Smtp:
     """SMTP with STARTTLS; a password is read once from its file by bootstrap."""
 
-    def __init__(self, host: str, port: int, user: str | None, password: str | None, *, starttls: bool) -> None:
-        self._host, self._port, self._user, self._password, self._starttls = host, port, user, password, starttls
+    def __init__(
+        self, host: str, port: int, user: str | None, password: str | None, *, starttls: bool
+    ) -> None:
+        self._host, self._port, self._user, self._password, self._starttls = (
+            host,
+            port,
+            user,
+            password,
+            starttls,
+        )
 
     def send(self, message: EmailMessage) -> None:
         """One connection per message, 20 s at most."""
@@ -103,7 +120,9 @@ class Smtp:
 class Mailer:
     """Sends what is queued. `company` and `origin` fill the texts; `resolve` finds addresses (set by bootstrap)."""
 
-    def __init__(self, database: Database, transport: Transport, *, sender: str, company: str, origin: str) -> None:
+    def __init__(
+        self, database: Database, transport: Transport, *, sender: str, company: str, origin: str
+    ) -> None:
         self._database, self._transport = database, transport
         self._sender, self._company, self._origin = sender, company, origin
         self.resolve: Resolver = lambda _session, _recipient: ()
@@ -119,7 +138,11 @@ class Mailer:
     def flush(self, *, now: datetime) -> int:
         """Tries every queued message once; returns how many were sent. Failures are tried again, three times in all."""
         with self._database.read() as session:
-            waiting = list(session.scalars(select(Message.id).where(Message.mail == "QUEUED").order_by(Message.created_at).limit(200)))
+            waiting = list(
+                session.scalars(
+                    select(Message.id).where(Message.mail == "QUEUED").order_by(Message.created_at).limit(200)
+                )
+            )
         return sum(self._send(message_id, now) for message_id in waiting)
 
     def _send(self, message_id: str, now: datetime) -> bool:
@@ -131,7 +154,9 @@ class Mailer:
             subject, body = self.words(message)
         try:
             for address in addresses:
-                self._transport.send(self._compose(address, subject(address.language), body(address.language), now))
+                self._transport.send(
+                    self._compose(address, subject(address.language), body(address.language), now)
+                )
         except (OSError, smtplib.SMTPException):
             log.warning("mail failed", message=message_id, exc_info=True)
             self._note(message_id, now, sent=False)

@@ -44,12 +44,16 @@ CRITERIA: tuple[Criterion, ...] = (
     _row("ALIVE*!", "未销毁、未待销", "Not destroyed or cooling", "不可恢复", "Cannot be undone"),
     _row("FILED!", "已归档有档号", "Filed with a file number", "先归档", "File it first"),
     _row("MASK!", "脱敏已复核", "Masking reviewed", "复核脱敏", "Review the masking"),
-    _row("MARK!", "可加水印或有具名例外", "Can be marked or has an exception", "转换格式", "Convert the format"),
+    _row(
+        "MARK!", "可加水印或有具名例外", "Can be marked or has an exception", "转换格式", "Convert the format"
+    ),
     _row("MARKED", "水印已回读", "Mark read back", "重新生成", "Make it again"),
     _row("SCAN!", "病毒扫描通过", "Virus scan passed", "重新扫描", "Scan again"),
     _row("HASH", "原件完整", "Original intact", "报告事件", "Report an incident"),
     _row("BASIS!", "合法性基础有效", "Legal basis valid", "补充同意", "Obtain consent"),
-    _row("RELATION!", "委托处理记录或单独同意", "Entrustment record or consent", "补充记录", "Add the record"),
+    _row(
+        "RELATION!", "委托处理记录或单独同意", "Entrustment record or consent", "补充记录", "Add the record"
+    ),
     _row("PIA!", "影响评估有效", "Impact assessment valid", "完成评估", "Complete the assessment"),
     _row("BORDER!", "不涉及出境", "No cross-border receipt", "合规审批", "Ask for compliance review"),
     _row("TRAIN", "经办人培训有效", "Issuer trained", "完成培训", "Complete the training"),

@@ -15,4 +15,6 @@ class BadParameter(Invalid):
     code = "BAD_PARAMETER"
 
     def __init__(self, key: str, wanted: str) -> None:
-        super().__init__(key, Text(f"参数 {key} 的值不可用：{wanted}", f"Parameter {key} cannot take this value: {wanted}"))
+        super().__init__(
+            key, Text(f"参数 {key} 的值不可用：{wanted}", f"Parameter {key} cannot take this value: {wanted}")
+        )

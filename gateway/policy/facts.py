@@ -10,7 +10,8 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class SessionFact:
-    """The session that asks: still live (not revoked, idle or too old), and when its second factor was last accepted."""
+    """The session that asks: still live (not revoked, idle or too old), and when its second factor was last
+    accepted."""
 
     id: str
     live: bool
@@ -28,7 +29,8 @@ class ContactFact:
 
 @dataclass(frozen=True)
 class OrganisationFact:
-    """The contact's organisation; `abroad` is its declaration that it receives outside the border (None: not declared)."""
+    """The contact's organisation; `abroad` is its declaration that it receives outside the border (None: not
+    declared)."""
 
     id: str
     active: bool
@@ -37,7 +39,8 @@ class OrganisationFact:
 
 @dataclass(frozen=True)
 class AgreementFact:
-    """One agreement of the organisation. `clients`, `classes` and `purposes` are its scope; clients None means all clients.
+    """One agreement of the organisation. `clients`, `classes` and `purposes` are its scope;
+    clients None means all clients.
 
     `intact` is whether the stored PDF's digest equals the one signed, read from the bytes themselves.
     """
@@ -55,7 +58,8 @@ class AgreementFact:
 
 @dataclass(frozen=True)
 class ItemFact:
-    """One item version asked for. `markable`, `filed`, `alive`, `intact`, `basis` as their conditions say; `scan` is clean, unscanned or infected."""
+    """One item version asked for. `markable`, `filed`, `alive`, `intact`, `basis` as their conditions say;
+    `scan` is clean, unscanned or infected."""
 
     id: str
     version: int
@@ -83,7 +87,8 @@ class ApprovalFact:
 
 @dataclass(frozen=True)
 class ShareFact:
-    """The share itself. `stages` are the approvals its contents need; `rights` what partners may do; counters are (used, limit) per item."""
+    """The share itself. `stages` are the approvals its contents need; `rights` what partners may do;
+    counters are (used, limit) per item."""
 
     id: str
     number: str
@@ -103,7 +108,8 @@ class ShareFact:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything the decision may look at, at one moment. `evidence` names rows and log entries behind a code, for the checklist."""
+    """Everything the decision may look at, at one moment. `evidence` names rows and log entries behind a code,
+    for the checklist."""
 
     now: datetime
     session: SessionFact | None = None

@@ -154,7 +154,11 @@ class ParameterVersion(Guarded, Base):
 
 def current(session: Session, now: datetime, *, version: int | None = None) -> Parameters:
     """The parameters in force at `now`, or as they stood in a pinned version."""
-    query = select(ParameterVersion).where(ParameterVersion.state == "CONFIRMED").order_by(ParameterVersion.number)
+    query = (
+        select(ParameterVersion)
+        .where(ParameterVersion.state == "CONFIRMED")
+        .order_by(ParameterVersion.number)
+    )
     values: dict[str, Value] = dict(defaults().values)
     last = 0
     for row in session.scalars(query):

@@ -15,7 +15,9 @@ Stage = Literal["submit", "reserve", "collect", "live"]
 State = Literal["met", "unmet", "waived", "not_enabled"]
 
 ALL = frozenset(c.code for c in CRITERIA)
-DUTY = frozenset({"MFA", "SESS", "RIGHT", "ALIVE", "SCAN", "HASH", "BASIS", "TRAIN", "DSR", "KEY", "LOG", "CLOCK"})
+DUTY = frozenset(
+    {"MFA", "SESS", "RIGHT", "ALIVE", "SCAN", "HASH", "BASIS", "TRAIN", "DSR", "KEY", "LOG", "CLOCK"}
+)
 SETS: Mapping[tuple[Exit, Stage], frozenset[str]] = {
     ("copy", "submit"): SUBMIT,
     ("copy", "reserve"): ALL - {"MARKED", "KEY", "LOG"},
@@ -75,11 +77,11 @@ class Decision:
         return [c.as_json() for c in self.conditions]
 
 
-def release(exit: Exit, stage: Stage, facts: Facts, parameters: Parameters) -> Decision:
-    """Judges every condition of the exit's set at this stage; pure; KeyError for an exit or stage the policy does not know."""
-    wanted = SETS[(exit, stage)]
+def release(way: Exit, stage: Stage, facts: Facts, parameters: Parameters) -> Decision:
+    """Judges every condition of that way out at this stage; pure; KeyError for an exit or stage the policy does not know."""
+    wanted = SETS[(way, stage)]
     found = [_judge(c.code, facts, parameters) for c in CRITERIA if c.code in wanted]
-    return Decision(exit, stage, tuple(found))
+    return Decision(way, stage, tuple(found))
 
 
 Verdict = bool | None | tuple[bool, Text | None]
@@ -98,8 +100,10 @@ def _judge(code: str, facts: Facts, parameters: Parameters) -> Condition:
 
 
 def _none_infected(facts: Facts) -> bool:
-    return bool(facts.items) and all(i.scan in ("unscanned", "clean") for i in facts.items or ()) and any(
-        i.scan == "unscanned" for i in facts.items or ()
+    return (
+        bool(facts.items)
+        and all(i.scan in ("unscanned", "clean") for i in facts.items or ())
+        and any(i.scan == "unscanned" for i in facts.items or ())
     )
 
 
@@ -157,7 +161,9 @@ def _approval(facts: Facts, _: Parameters) -> Verdict:
         return False
     version = facts.share.version_hash
     lacking = sorted(facts.share.stages - {a.stage for a in facts.approvals if a.version_hash == version})
-    return not lacking, Text("缺：" + "、".join(lacking), "Missing: " + ", ".join(lacking)) if lacking else None
+    return not lacking, Text(
+        "缺：" + "、".join(lacking), "Missing: " + ", ".join(lacking)
+    ) if lacking else None
 
 
 def _sod(facts: Facts, _: Parameters) -> Verdict:
@@ -192,11 +198,15 @@ def _limit(facts: Facts, _: Parameters) -> Verdict:
 
 
 def _border(facts: Facts, parameters: Parameters) -> Verdict:
-    return facts.organisation is not None and (facts.organisation.abroad is False or parameters.on("cross_border"))
+    return facts.organisation is not None and (
+        facts.organisation.abroad is False or parameters.on("cross_border")
+    )
 
 
 def _rate(facts: Facts, parameters: Parameters) -> Verdict:
-    return facts.recent_downloads is not None and facts.recent_downloads < parameters["rate.downloads_per_hour"]
+    return (
+        facts.recent_downloads is not None and facts.recent_downloads < parameters["rate.downloads_per_hour"]
+    )
 
 
 def _key(facts: Facts, _: Parameters) -> Verdict:

@@ -10,7 +10,8 @@ from gateway.db import Base, Guarded, new_id
 
 
 class Share(Guarded, Base):
-    """One share 对外共享. `version_hash` is over items, versions, contacts, purpose, rights, dates and limits: approvals bind to it."""
+    """One share 对外共享. `version_hash` is over items, versions, contacts, purpose, rights, dates and limits:
+    approvals bind to it."""
 
     __tablename__ = "share"
     __guarded__ = (
@@ -84,7 +85,8 @@ class Approval(Guarded, Base):
 
 
 class Counter(Base):
-    """Downloads spent per (share, contact, item). Spent only by `UPDATE … WHERE used < limit`, and checked against the log's own collect entries."""
+    """Downloads spent per (share, contact, item). Spent only by `UPDATE … WHERE used < limit`, and checked
+    against the log's own collect entries."""
 
     __tablename__ = "counter"
     __table_args__ = (UniqueConstraint("share_id", "contact_id", "item_id"),)
@@ -98,9 +100,11 @@ class Counter(Base):
 
 
 class Bundle(Guarded, Base):
-    """What one contact asked for at once. state: PREPARING, READY, COLLECTED, ABANDONED, FAILED. format: pdf, zip, age.
+    """What one contact asked for at once. state: PREPARING, READY, COLLECTED, ABANDONED, FAILED.
+    format: pdf, zip, age.
 
-    The sealed file is object `bundle-<id>` version 1 of the bundle store; `sha256` is over its bytes as the partner gets them.
+    The sealed file is object `bundle-<id>` version 1 of the bundle store;
+    `sha256` is over its bytes as the partner gets them.
     """
 
     __tablename__ = "bundle"
@@ -124,7 +128,8 @@ class Bundle(Guarded, Base):
 
 
 class Copy(Guarded, Base):
-    """One numbered copy of one item for one contact; states of policy.md §3.6 'Copies'. `vector` is the release decision stored with it."""
+    """One numbered copy of one item for one contact; states of policy.md §3.6 'Copies'.
+    `vector` is the release decision stored with it."""
 
     __tablename__ = "copy"
     __guarded__ = ("number", "bundle_id", "share_id", "contact_id", "item_id", "version", "state", "vector")
@@ -145,13 +150,25 @@ class Copy(Guarded, Base):
 
 
 class Collection(Guarded, Base):
-    """One collection of a bundle: the spent counters, the COLLECT entry, and the one-time ticket that streams it within the link window.
+    """One collection of a bundle: the spent counters, the COLLECT entry, and the one-time ticket that streams
+    it within the link window.
 
-    Works only with the cookie of `session_id`. `secret_until`: until when the passphrase may be shown again in the same session.
+    Works only with the cookie of `session_id`. `secret_until`: until when the passphrase may be shown again in
+    the same session.
     """
 
     __tablename__ = "collection"
-    __guarded__ = ("bundle_id", "contact_id", "session_id", "ticket_hash", "window_until", "collect_leaf", "acknowledged_at", "secret_shown_at", "secret_session")
+    __guarded__ = (
+        "bundle_id",
+        "contact_id",
+        "session_id",
+        "ticket_hash",
+        "window_until",
+        "collect_leaf",
+        "acknowledged_at",
+        "secret_shown_at",
+        "secret_session",
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     bundle_id: Mapped[str] = mapped_column(ForeignKey("bundle.id"), index=True)
@@ -183,7 +200,8 @@ class Transfer(Base):
 
 
 class RevealedSecret(Base):
-    """The wrapped passphrase of a bundle, until it is acknowledged or its 10 minutes are over; then the row and its key are deleted."""
+    """The wrapped passphrase of a bundle, until it is acknowledged or its 10 minutes are over;
+    then the row and its key are deleted."""
 
     __tablename__ = "revealed_secret"
 

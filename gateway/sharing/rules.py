@@ -1,4 +1,5 @@
-"""Pure rules of sharing: the process tables, major matters, the version hash, working days (policy.md §3.3 triggers, §3.6)."""
+"""Pure rules of sharing: the process tables, major matters, the version hash, working days (policy.md §3.3
+triggers, §3.6)."""
 
 import hashlib
 import json
@@ -53,7 +54,11 @@ def apart(step: Step) -> Refused | None:
 
 def owner_only(step: Step) -> Refused | None:
     """Only whoever asked for the share goes on with it."""
-    return None if step.actor.id == step.row.requester else SelfApproval(code="NOT_OWNER", text=Text("仅申请人可操作。", "Only the applicant may do this."))
+    return (
+        None
+        if step.actor.id == step.row.requester
+        else SelfApproval(code="NOT_OWNER", text=Text("仅申请人可操作。", "Only the applicant may do this."))
+    )
 
 
 def _state(zh: str, en: str, tone: str = "", *, final: bool = False) -> State:
@@ -169,13 +174,23 @@ class Contents:
 
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of the contents, hex."""
-        body = [sorted(self.items), sorted(self.contacts), self.client, self.purpose, sorted(self.rights), self.valid_days, self.download_limit, self.relation]
+        body = [
+            sorted(self.items),
+            sorted(self.contacts),
+            self.client,
+            self.purpose,
+            sorted(self.rights),
+            self.valid_days,
+            self.download_limit,
+            self.relation,
+        ]
         return hashlib.sha256(json.dumps(body, separators=(",", ":"), ensure_ascii=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Weight:
-    """What makes a share a major matter: the items' levels, how many, of how many clients, whole case, minors, exceptions asked for."""
+    """What makes a share a major matter: the items' levels, how many, of how many clients, whole case, minors,
+    exceptions asked for."""
 
     levels: tuple[int, ...]
     clients: int
@@ -194,7 +209,8 @@ def major(contents: Contents, weight: Weight, parameters: Parameters) -> tuple[s
         "M5": weight.unmarked or "ORIGINAL" in contents.rights,
         "M6": contents.purpose == "P99",
         "M8": weight.minors,
-        "M9": contents.valid_days > parameters["share.valid_days"] or contents.download_limit > parameters["share.download_limit"],
+        "M9": contents.valid_days > parameters["share.valid_days"]
+        or contents.download_limit > parameters["share.download_limit"],
     }
     return tuple(code for code, holds in found.items() if holds)
 

@@ -2,10 +2,12 @@
 
 from gateway.sharing.service.approving import consent, reject, send_back, take_back
 from gateway.sharing.service.collecting import acknowledge, collect, open_ticket, reveal
-from gateway.sharing.service.drafting import cancel, draft, edit, submit, submit_checklist
+from gateway.sharing.service.drafting import cancel, draft, edit
 from gateway.sharing.service.facts import FACTS
-from gateway.sharing.service.preparing import FAILURES, HANDLERS, prepare
+from gateway.sharing.service.making import FAILURES, HANDLERS
+from gateway.sharing.service.preparing import prepare
 from gateway.sharing.service.stopping import SUBSCRIBERS, resume, revoke, suspend, sweep
+from gateway.sharing.service.submitting import submit, submit_checklist
 
 __all__ = [
     "FACTS",

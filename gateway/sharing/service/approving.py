@@ -15,7 +15,8 @@ from gateway.notify.service import Recipient, tell
 from gateway.principal import SYSTEM, Actor, Role
 from gateway.sharing.models import Approval, Counter, Share, ShareContact, ShareItem
 from gateway.sharing.rules import SHARE, STAGE_OF, working_days_later
-from gateway.sharing.service.drafting import applicant_is_head, contents_of, own
+from gateway.sharing.service.drafting import contents_of, own
+from gateway.sharing.service.submitting import applicant_is_head
 from gateway.workflow import move
 
 CONSENT = {"DEPT_REVIEW": "consent_dept", "ARC_REVIEW": "consent_arc", "GM_REVIEW": "approve"}
@@ -32,7 +33,11 @@ def consent(deps: Deps, share_id: str, *, version_hash: str, actor: Actor, now: 
         if share.version_hash != version_hash or contents_of(session, share).digest() != version_hash:
             raise WrongState
         stage = share.state
-        extras: dict[str, Any] = {"deciders": _deciders(session, share), "version_hash": version_hash, "major": share.major}
+        extras: dict[str, Any] = {
+            "deciders": _deciders(session, share),
+            "version_hash": version_hash,
+            "major": share.major,
+        }
         share.due_at = working_days_later(now, deps.parameters(session, now)["approval.expire_wd"])
         leaf = move(deps, session, SHARE, share, _event(share), actor=actor, now=now, **extras)
         _keep(session, share, STAGE_OF[stage], "CONSENT", actor, now, leaf)
@@ -40,7 +45,9 @@ def consent(deps: Deps, share_id: str, *, version_hash: str, actor: Actor, now: 
             _activate(deps, session, share, now)
         else:
             fields = {"type": "对外共享", "no": share.number}
-            tell(session, "approval.waiting", [Recipient("role", WAITING[share.state])], now=now, fields=fields)
+            tell(
+                session, "approval.waiting", [Recipient("role", WAITING[share.state])], now=now, fields=fields
+            )
 
 
 def reject(deps: Deps, share_id: str, reason: str, *, actor: Actor, now: datetime) -> None:
@@ -66,12 +73,28 @@ def _decline(deps: Deps, share_id: str, verb: str, reason: str, actor: Actor, no
         share = _reviewed(session, share_id, actor)
         stage = STAGE_OF[share.state]
         event = f"{verb}_{stage.lower()}"
-        leaf = move(deps, session, SHARE, share, event, actor=actor, now=now, reason=reason, deciders=_deciders(session, share))
+        leaf = move(
+            deps,
+            session,
+            SHARE,
+            share,
+            event,
+            actor=actor,
+            now=now,
+            reason=reason,
+            deciders=_deciders(session, share),
+        )
         _keep(session, share, stage, verb.upper(), actor, now, leaf, reason=reason)
         if verb == "return":
             _void(session, share, actor, now)
         result = "驳回" if verb == "reject" else "退回修改"
-        tell(session, "decided", [Recipient("account", share.requester)], now=now, fields={"no": share.number, "result": result})
+        tell(
+            session,
+            "decided",
+            [Recipient("account", share.requester)],
+            now=now,
+            fields={"no": share.number, "result": result},
+        )
 
 
 def _reviewed(session: Session, share_id: str, actor: Actor) -> Share:
@@ -101,7 +124,11 @@ def _event(share: Share) -> str:
 
 
 def _current(session: Session, share: Share) -> list[Approval]:
-    query = select(Approval).where(Approval.share_id == share.id, Approval.version_hash == share.version_hash, Approval.decision == "CONSENT")
+    query = select(Approval).where(
+        Approval.share_id == share.id,
+        Approval.version_hash == share.version_hash,
+        Approval.decision == "CONSENT",
+    )
     return list(session.scalars(query))
 
 
@@ -112,25 +139,67 @@ def _deciders(session: Session, share: Share) -> tuple[str, ...]:
 def _void(session: Session, share: Share, actor: Actor, now: datetime) -> None:
     for row in _current(session, share):
         row.decision = "VOID"
-        row.leaf = record(session, "approval.void", actor=actor, obj=("share", share.id), now=now, stage=row.stage)
+        row.leaf = record(
+            session, "approval.void", actor=actor, obj=("share", share.id), now=now, stage=row.stage
+        )
     session.flush()
 
 
-def _keep(session: Session, share: Share, stage: str, decision: str, actor: Actor, now: datetime, leaf: str, *, reason: str = "") -> None:
-    row = Approval(id=new_id(), share_id=share.id, stage=stage, decision=decision, approver=actor.id, at=now, leaf=leaf)
+def _keep(
+    session: Session,
+    share: Share,
+    stage: str,
+    decision: str,
+    actor: Actor,
+    now: datetime,
+    leaf: str,
+    *,
+    reason: str = "",
+) -> None:
+    row = Approval(
+        id=new_id(), share_id=share.id, stage=stage, decision=decision, approver=actor.id, at=now, leaf=leaf
+    )
     row.version_hash, row.reason = share.version_hash, reason
     session.add(row)
     session.flush()
 
 
 def _activate(deps: Deps, session: Session, share: Share, now: datetime) -> None:
-    contacts = [row.contact_id for row in session.scalars(select(ShareContact).where(ShareContact.share_id == share.id))]
+    contacts = [
+        row.contact_id
+        for row in session.scalars(select(ShareContact).where(ShareContact.share_id == share.id))
+    ]
     share.starts, share.ends = now, now + timedelta(days=share.valid_days)
-    move(deps, session, SHARE, share, "activate", actor=SYSTEM, now=now, starts=share.starts.isoformat(), ends=share.ends.isoformat(), contacts=contacts)
+    move(
+        deps,
+        session,
+        SHARE,
+        share,
+        "activate",
+        actor=SYSTEM,
+        now=now,
+        starts=share.starts.isoformat(),
+        ends=share.ends.isoformat(),
+        contacts=contacts,
+    )
     for contact_id in contacts:
         for item in session.scalars(select(ShareItem).where(ShareItem.share_id == share.id)):
-            session.add(Counter(id=new_id(), share_id=share.id, contact_id=contact_id, item_id=item.item_id, limit=share.download_limit))
+            session.add(
+                Counter(
+                    id=new_id(),
+                    share_id=share.id,
+                    contact_id=contact_id,
+                    item_id=item.item_id,
+                    limit=share.download_limit,
+                )
+            )
     session.flush()
     known = [Recipient("contact", c) for c in contacts if session.get(Contact, c) is not None]
     tell(session, "share.active", known, now=now, fields={"no": share.number})
-    tell(session, "decided", [Recipient("account", share.requester)], now=now, fields={"no": share.number, "result": "批准并生效"})
+    tell(
+        session,
+        "decided",
+        [Recipient("account", share.requester)],
+        now=now,
+        fields={"no": share.number, "result": "批准并生效"},
+    )

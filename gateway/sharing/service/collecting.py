@@ -25,7 +25,8 @@ SHOWN_AGAIN = timedelta(minutes=10)
 
 
 def collect(deps: Deps, bundle_id: str, *, actor: Actor, now: datetime) -> str:
-    """Re-checks everything on locked rows, spends one of each item's counter, all or none, and returns the one-time ticket.
+    """Re-checks everything on locked rows, spends one of each item's counter, all or none, and returns the
+    one-time ticket.
 
     The ticket (256 bits, hex) works only with this session, until the link window closes. Raises Withheld, StaleFactor,
     WrongState or NotFound; then nothing is spent.
@@ -43,7 +44,20 @@ def collect(deps: Deps, bundle_id: str, *, actor: Actor, now: datetime) -> str:
         )  # fmt: skip
         for copy in copies:
             copy.vector = vector
-            move(deps, session, COPY, copy, "collect", actor=actor, now=now, number=copy.number, share=bundle.share_id, contact=actor.id, item=copy.item_id, bundle_sha256=bundle.sha256)
+            move(
+                deps,
+                session,
+                COPY,
+                copy,
+                "collect",
+                actor=actor,
+                now=now,
+                number=copy.number,
+                share=bundle.share_id,
+                contact=actor.id,
+                item=copy.item_id,
+                bundle_sha256=bundle.sha256,
+            )
         window = deps.parameters(session, now)["share.link_window_min"]
         ticket = _open(session, bundle, actor, leaf, vector, now, now + timedelta(minutes=window))
         _tell(session, share, bundle, numbers, now)
@@ -58,12 +72,16 @@ def _mine(session: Session, bundle_id: str, actor: Actor) -> Bundle:
 
 
 def _copies(session: Session, bundle_id: str) -> list[Copy]:
-    return list(session.scalars(select(Copy).where(Copy.bundle_id == bundle_id).order_by(Copy.number).with_for_update()))
+    return list(
+        session.scalars(
+            select(Copy).where(Copy.bundle_id == bundle_id).order_by(Copy.number).with_for_update()
+        )
+    )
 
 
-def _ask(bundle: Bundle, copies: list[Copy], actor: Actor, now: datetime, exit: str) -> Ask:
+def _ask(bundle: Bundle, copies: list[Copy], actor: Actor, now: datetime, way: str) -> Ask:
     items = tuple((c.item_id, c.version) for c in copies)
-    return Ask(exit, "collect", actor, now, bundle.share_id, actor.id, items, "DOWNLOAD", bundle.id)  # type: ignore[arg-type]
+    return Ask(way, "collect", actor, now, bundle.share_id, actor.id, items, "DOWNLOAD", bundle.id)  # type: ignore[arg-type]
 
 
 def _spend(session: Session, bundle: Bundle, copies: list[Copy]) -> None:
@@ -78,9 +96,24 @@ def _spend(session: Session, bundle: Bundle, copies: list[Copy]) -> None:
             raise Withheld(["LIMIT"])
 
 
-def _open(session: Session, bundle: Bundle, actor: Actor, leaf: str, vector: list[Any], now: datetime, until: datetime) -> str:
+def _open(
+    session: Session,
+    bundle: Bundle,
+    actor: Actor,
+    leaf: str,
+    vector: list[Any],
+    now: datetime,
+    until: datetime,
+) -> str:
     ticket = secrets.token_hex(32)
-    row = Collection(id=new_id(), bundle_id=bundle.id, contact_id=actor.id, session_id=actor.session or "", at=now, leaf=leaf)
+    row = Collection(
+        id=new_id(),
+        bundle_id=bundle.id,
+        contact_id=actor.id,
+        session_id=actor.session or "",
+        at=now,
+        leaf=leaf,
+    )
     row.ticket_hash, row.collect_leaf, row.vector, row.window_until = _hash(ticket), leaf, vector, until
     session.add(row)
     session.flush()
@@ -94,8 +127,20 @@ def _hash(ticket: str) -> str:
 def _tell(session: Session, share: Share | None, bundle: Bundle, numbers: list[str], now: datetime) -> None:
     assert share is not None
     for number in numbers:
-        tell(session, "copy.downloaded", [Recipient("account", share.requester)], now=now, fields={"copy": number})
-        tell(session, "copy.receipt", [Recipient("contact", bundle.contact_id)], now=now, fields={"copy": number})
+        tell(
+            session,
+            "copy.downloaded",
+            [Recipient("account", share.requester)],
+            now=now,
+            fields={"copy": number},
+        )
+        tell(
+            session,
+            "copy.receipt",
+            [Recipient("contact", bundle.contact_id)],
+            now=now,
+            fields={"copy": number},
+        )
 
 
 @dataclass(frozen=True)
@@ -112,24 +157,38 @@ class Opened:
 MIME = {"pdf": "application/pdf", "zip": "application/zip", "age": "application/octet-stream"}
 
 
-def open_ticket(deps: Deps, ticket: str, *, actor: Actor, now: datetime, start: int = 0, length: int | None = None) -> Opened:
+def open_ticket(
+    deps: Deps, ticket: str, *, actor: Actor, now: datetime, start: int = 0, length: int | None = None
+) -> Opened:
     """The passage of a ticket; nothing is spent, however often it is asked for within its window.
 
-    Raises NotFound for a ticket that is unknown, of another session or contact, or past its window; Withheld when a live
+    Raises NotFound for a ticket that is unknown, of another session or contact, or past its window;
+    Withheld when a live
     condition no longer holds.
     """
     with deps.job(actor, "ticket.open", ("ticket", "-"), now) as session:
         found = session.scalars(select(Collection).where(Collection.ticket_hash == _hash(ticket))).first()
-        if found is None or found.contact_id != actor.id or found.session_id != actor.session or now >= found.window_until:
+        if (
+            found is None
+            or found.contact_id != actor.id
+            or found.session_id != actor.session
+            or now >= found.window_until
+        ):
             raise NotFound
         bundle = session.get_one(Bundle, found.bundle_id)
         copies = list(session.scalars(select(Copy).where(Copy.bundle_id == bundle.id).order_by(Copy.number)))
         ask = _ask(bundle, copies, actor, now, "copy")
-        demand(deps, session, Ask("copy", "live", actor, now, ask.share, ask.contact, ask.items, ask.right, bundle.id))
+        demand(
+            deps,
+            session,
+            Ask("copy", "live", actor, now, ask.share, ask.contact, ask.items, ask.right, bundle.id),
+        )
         transfer = Transfer(id=new_id(), collection_id=found.id, start=start, at=now)
         session.add(transfer)
         done = _Closer(deps, transfer.id)
-        passage = Passage(ask, found.collect_leaf, deps.bundles, object_id(bundle.id), FILE, start, length, done)
+        passage = Passage(
+            ask, found.collect_leaf, deps.bundles, object_id(bundle.id), FILE, start, length, done
+        )
         return Opened(passage, bundle.file_name, bundle.size, MIME[bundle.format], bundle.sha256 or "")
 
 
@@ -148,9 +207,11 @@ class _Closer:
 
 
 def reveal(deps: Deps, bundle_id: str, *, actor: Actor, now: datetime) -> str:
-    """The bundle's passphrase, once: after a fresh second factor, through the gate, with an entry of its own in a checkpoint.
+    """The bundle's passphrase, once: after a fresh second factor, through the gate, with an entry of its own
+    in a checkpoint.
 
-    Until acknowledged the same session may see it again for 10 minutes. Raises NotFound when it is gone or bound elsewhere.
+    Until acknowledged the same session may see it again for 10 minutes.
+    Raises NotFound when it is gone or bound elsewhere.
     """
     with deps.job(actor, "bundle.reveal", ("bundle", bundle_id), now) as session:
         bundle = _mine(session, bundle_id, actor)
@@ -159,24 +220,46 @@ def reveal(deps: Deps, bundle_id: str, *, actor: Actor, now: datetime) -> str:
         demand(deps, session, _ask(bundle, _copies(session, bundle_id), actor, now, "passphrase"))
         leaf = record(session, "bundle.reveal", actor=actor, obj=("bundle", bundle_id), now=now)
         if collection.secret_shown_at is None:
-            collection.secret_shown_at, collection.secret_until, collection.secret_session = now, now + SHOWN_AGAIN, actor.session
+            collection.secret_shown_at, collection.secret_until, collection.secret_session = (
+                now,
+                now + SHOWN_AGAIN,
+                actor.session,
+            )
             collection.leaf = leaf
         session.flush()
         blob = secret.blob
     deps.log.await_checkpoint(leaf, now=deps.clock())
     with deps.database.read() as session:
         bundle = session.get_one(Bundle, bundle_id)
-        ask = _ask(bundle, list(session.scalars(select(Copy).where(Copy.bundle_id == bundle_id))), actor, deps.clock(), "passphrase")
-        demand(deps, session, Ask("passphrase", "live", actor, ask.now, ask.share, ask.contact, ask.items, ask.right, bundle_id))
+        ask = _ask(
+            bundle,
+            list(session.scalars(select(Copy).where(Copy.bundle_id == bundle_id))),
+            actor,
+            deps.clock(),
+            "passphrase",
+        )
+        demand(
+            deps,
+            session,
+            Ask(
+                "passphrase", "live", actor, ask.now, ask.share, ask.contact, ask.items, ask.right, bundle_id
+            ),
+        )
     return deps.fields.open(secret_owner(bundle_id), "passphrase", blob)
 
 
-def _revealable(session: Session, bundle: Bundle, actor: Actor, now: datetime) -> tuple[Collection, RevealedSecret]:
-    collection = session.scalars(select(Collection).where(Collection.bundle_id == bundle.id).with_for_update()).first()
+def _revealable(
+    session: Session, bundle: Bundle, actor: Actor, now: datetime
+) -> tuple[Collection, RevealedSecret]:
+    collection = session.scalars(
+        select(Collection).where(Collection.bundle_id == bundle.id).with_for_update()
+    ).first()
     secret = session.get(RevealedSecret, bundle.id)
     if collection is None or secret is None or collection.acknowledged_at is not None:
         raise NotFound
-    if collection.secret_until is not None and (now >= collection.secret_until or collection.secret_session != actor.session):
+    if collection.secret_until is not None and (
+        now >= collection.secret_until or collection.secret_session != actor.session
+    ):
         raise NotFound
     return collection, secret
 
@@ -185,8 +268,14 @@ def acknowledge(deps: Deps, bundle_id: str, *, actor: Actor, now: datetime) -> N
     """The partner has kept the passphrase: its row and its key are deleted for good."""
     with deps.job(actor, "bundle.acknowledge", ("bundle", bundle_id), now) as session:
         bundle = _mine(session, bundle_id, actor)
-        collection = session.scalars(select(Collection).where(Collection.bundle_id == bundle.id).with_for_update()).first()
-        if collection is None or collection.secret_shown_at is None or collection.secret_session != actor.session:
+        collection = session.scalars(
+            select(Collection).where(Collection.bundle_id == bundle.id).with_for_update()
+        ).first()
+        if (
+            collection is None
+            or collection.secret_shown_at is None
+            or collection.secret_session != actor.session
+        ):
             raise NotFound
         if collection.acknowledged_at is None:
             leaf = record(session, "bundle.acknowledge", actor=actor, obj=("bundle", bundle_id), now=now)

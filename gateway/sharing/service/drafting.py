@@ -1,26 +1,22 @@
 """Making a share: draft, edit, the live checklist, submit, cancel."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gateway.archive.models import Case, Client, Item, ItemVersion, NumberSequence
 from gateway.audit.service import record
 from gateway.db import locked, new_id
 from gateway.deps import Deps
-from gateway.errors import NotFound, Withheld
-from gateway.identity.models import Contact, Department, Organisation
-from gateway.notify.service import Recipient, tell
+from gateway.errors import NotFound
+from gateway.identity.models import Contact
 from gateway.policy.parameters import Parameters
-from gateway.policy.release import Condition, Decision
 from gateway.principal import Actor, Role, Text
-from gateway.release import Ask, decide
 from gateway.sharing.errors import BadShare, NotDraft
 from gateway.sharing.models import Share, ShareContact, ShareItem
-from gateway.sharing.rules import PURPOSES, SHARE, Contents, Weight, major, working_days_later
+from gateway.sharing.rules import PURPOSES, SHARE, Contents
 from gateway.workflow import move
 
 RELATIONS = frozenset({"ENTRUST", "PROVIDE", "NOPI"})
@@ -47,7 +43,15 @@ def draft(deps: Deps, wish: Wish, *, actor: Actor, now: datetime) -> str:
     with deps.job(actor, "share.draft", ("share", "new"), now) as session:
         parameters = deps.parameters(session, now)
         listed = _checked(session, wish, actor, parameters)
-        share = Share(id=new_id(), state="", number=_number(session, now), requester=actor.id, created_at=now, major=[], parameters=parameters.version)
+        share = Share(
+            id=new_id(),
+            state="",
+            number=_number(session, now),
+            requester=actor.id,
+            created_at=now,
+            major=[],
+            parameters=parameters.version,
+        )
         _fill(share, wish, listed)
         move(deps, session, SHARE, share, "draft", actor=actor, now=now, number=share.number)
         _list(session, share, wish, listed, actor, now)
@@ -62,39 +66,18 @@ def edit(deps: Deps, share_id: str, wish: Wish, *, actor: Actor, now: datetime) 
             raise NotDraft
         listed = _checked(session, wish, actor, deps.parameters(session, now))
         _fill(share, wish, listed)
-        share.leaf = record(session, "share.edit", actor=actor, obj=("share", share.id), now=now, version_hash=share.version_hash)
-        for row in [*_items(session, share.id), *_contacts(session, share.id)]:
+        share.leaf = record(
+            session,
+            "share.edit",
+            actor=actor,
+            obj=("share", share.id),
+            now=now,
+            version_hash=share.version_hash,
+        )
+        for row in [*items_of(session, share.id), *contacts_of(session, share.id)]:
             session.delete(row)
         session.flush()
         _list(session, share, wish, listed, actor, now)
-
-
-def submit_checklist(deps: Deps, session: Session, share: Share, *, actor: Actor, now: datetime) -> Decision:
-    """The release decision at submit for every contact, merged: a condition is met when it is met for each of them."""
-    items = tuple((row.item_id, row.version) for row in _items(session, share.id))
-    decisions = [
-        (row.contact_id, decide(deps, session, Ask("copy", "submit", actor, now, share=share.id, contact=row.contact_id, items=items)))
-        for row in _contacts(session, share.id)
-    ]
-    if not decisions:
-        raise BadShare("contacts", Text("请选择联系人。", "Choose a contact."))
-    return _merged(session, decisions)
-
-
-def submit(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> Decision:
-    """Hands a draft in for approval. Raises Withheld with the checklist when a condition is unmet; the refusal is recorded."""
-    with deps.job(actor, "share.submit", ("share", share_id), now) as session:
-        share = own(session, share_id, actor)
-        checklist = submit_checklist(deps, session, share, actor=actor, now=now)
-        if not checklist.allowed:
-            raise Withheld([c.code for c in checklist.missing], checklist)
-        parameters = deps.parameters(session, now)
-        share.major = list(major(contents_of(session, share), _weight(session, share), parameters))
-        share.submitted_at = now
-        share.due_at = working_days_later(now, parameters["approval.expire_wd"])
-        move(deps, session, SHARE, share, "submit", actor=actor, now=now, version_hash=share.version_hash, vector=checklist.as_json(), major=share.major)
-        tell(session, "approval.waiting", first_approvers(session, share), now=now, fields={"type": "对外共享", "no": share.number})
-        return checklist
 
 
 def cancel(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> None:
@@ -111,18 +94,11 @@ def own(session: Session, share_id: str, actor: Actor) -> Share:
     return share
 
 
-def first_approvers(session: Session, share: Share) -> list[Recipient]:
-    """The applicant's head of department; the deputy general manager where the applicant is the head, or there is none."""
-    department = session.get(Department, share.department_id)
-    head = department.head if department is not None else None
-    return [Recipient("account", head)] if head and head != share.requester else [Recipient("role", Role.DGM)]
-
-
 def contents_of(session: Session, share: Share) -> Contents:
     """The share's contents as the approvals bind to them."""
     return Contents(
-        items=tuple(sorted((row.item_id, row.version) for row in _items(session, share.id))),
-        contacts=tuple(sorted(row.contact_id for row in _contacts(session, share.id))),
+        items=tuple(sorted((row.item_id, row.version) for row in items_of(session, share.id))),
+        contacts=tuple(sorted(row.contact_id for row in contacts_of(session, share.id))),
         client=share.client_id,
         purpose=share.purpose,
         rights=tuple(sorted(share.rights)),
@@ -132,12 +108,18 @@ def contents_of(session: Session, share: Share) -> Contents:
     )
 
 
-def _items(session: Session, share_id: str) -> list[ShareItem]:
-    return list(session.scalars(select(ShareItem).where(ShareItem.share_id == share_id).order_by(ShareItem.item_id)))
+def items_of(session: Session, share_id: str) -> list[ShareItem]:
+    return list(
+        session.scalars(select(ShareItem).where(ShareItem.share_id == share_id).order_by(ShareItem.item_id))
+    )
 
 
-def _contacts(session: Session, share_id: str) -> list[ShareContact]:
-    return list(session.scalars(select(ShareContact).where(ShareContact.share_id == share_id).order_by(ShareContact.contact_id)))
+def contacts_of(session: Session, share_id: str) -> list[ShareContact]:
+    return list(
+        session.scalars(
+            select(ShareContact).where(ShareContact.share_id == share_id).order_by(ShareContact.contact_id)
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -159,11 +141,15 @@ def _checked(session: Session, wish: Wish, actor: Actor, parameters: Parameters)
     cases = {case.id: case for _, case, _ in rows}
     clients = {case.client_id for case in cases.values()}
     if len(clients) != 1:
-        raise BadShare("items", Text("一次共享只能含一位客户的文件。", "A share holds items of one client only."))
+        raise BadShare(
+            "items", Text("一次共享只能含一位客户的文件。", "A share holds items of one client only.")
+        )
     client = session.get(Client, clients.pop())
     if client is None or not may_share(client, actor):
         raise NotFound
-    return _Listed(tuple((item.id, version.version) for item, _, version in rows), client.id, client.department_id)
+    return _Listed(
+        tuple((item.id, version.version) for item, _, version in rows), client.id, client.department_id
+    )
 
 
 def may_share(client: Client, actor: Actor) -> bool:
@@ -179,11 +165,26 @@ def _check_fields(wish: Wish, parameters: Parameters) -> None:
     if wish.purpose not in PURPOSES:
         raise BadShare("purpose", Text("请选择用途。", "Choose a purpose."))
     if wish.purpose == "P99" and len(wish.purpose_note.strip()) < 10:
-        raise BadShare("purpose_note", Text("其他用途须说明，至少 10 字。", "Explain the other purpose in at least 10 characters."))
+        raise BadShare(
+            "purpose_note",
+            Text("其他用途须说明，至少 10 字。", "Explain the other purpose in at least 10 characters."),
+        )
     if not 1 <= len(wish.items) <= parameters["share.items"]:
-        raise BadShare("items", Text(f"请选 1 到 {parameters['share.items']} 个文件。", f"Choose 1 to {parameters['share.items']} items."))
+        raise BadShare(
+            "items",
+            Text(
+                f"请选 1 到 {parameters['share.items']} 个文件。",
+                f"Choose 1 to {parameters['share.items']} items.",
+            ),
+        )
     if not 1 <= len(wish.contacts) <= parameters["share.contacts"]:
-        raise BadShare("contacts", Text(f"请选 1 到 {parameters['share.contacts']} 位联系人。", f"Choose 1 to {parameters['share.contacts']} contacts."))
+        raise BadShare(
+            "contacts",
+            Text(
+                f"请选 1 到 {parameters['share.contacts']} 位联系人。",
+                f"Choose 1 to {parameters['share.contacts']} contacts.",
+            ),
+        )
     if not 1 <= wish.valid_days <= 30:
         raise BadShare("valid_days", Text("期限请填 1 到 30 天。", "Validity is 1 to 30 days."))
     if not 1 <= wish.download_limit <= 10:
@@ -195,17 +196,28 @@ def _check_fields(wish: Wish, parameters: Parameters) -> None:
 def _newest(session: Session, item_id: str) -> tuple[Item, Case, ItemVersion]:
     item = session.get(Item, item_id)
     case = session.get(Case, item.case_id) if item is not None else None
-    query = select(ItemVersion).where(ItemVersion.item_id == item_id, ItemVersion.state == "READY").order_by(ItemVersion.version.desc())
+    query = (
+        select(ItemVersion)
+        .where(ItemVersion.item_id == item_id, ItemVersion.state == "READY")
+        .order_by(ItemVersion.version.desc())
+    )
     version = session.scalars(query.limit(1)).first()
     if item is None or case is None:
         raise NotFound
     if version is None:
-        raise BadShare("items", Text(f"文件还没有可用的版本：{item.title}", f"This item has no ready version: {item.title}"))
+        raise BadShare(
+            "items",
+            Text(f"文件还没有可用的版本：{item.title}", f"This item has no ready version: {item.title}"),
+        )
     return item, case, version
 
 
 def _fill(share: Share, wish: Wish, listed: _Listed) -> None:
-    share.title, share.purpose, share.purpose_note = wish.title.strip(), wish.purpose, wish.purpose_note.strip()
+    share.title, share.purpose, share.purpose_note = (
+        wish.title.strip(),
+        wish.purpose,
+        wish.purpose_note.strip(),
+    )
     share.client_id, share.department_id = listed.client, listed.department
     share.valid_days, share.download_limit = wish.valid_days, wish.download_limit
     share.relation, share.rights = wish.relation, sorted(wish.rights)
@@ -217,7 +229,14 @@ def _fill(share: Share, wish: Wish, listed: _Listed) -> None:
 
 
 def _list(session: Session, share: Share, wish: Wish, listed: _Listed, actor: Actor, now: datetime) -> None:
-    leaf = record(session, "share.contents", actor=actor, obj=("share", share.id), now=now, version_hash=share.version_hash)
+    leaf = record(
+        session,
+        "share.contents",
+        actor=actor,
+        obj=("share", share.id),
+        now=now,
+        version_hash=share.version_hash,
+    )
     for item_id, version in listed.versions:
         session.add(ShareItem(id=new_id(), share_id=share.id, item_id=item_id, version=version, leaf=leaf))
     for contact_id in dict.fromkeys(wish.contacts):
@@ -234,45 +253,3 @@ def _number(session: Session, now: datetime) -> str:
     row.last += 1
     session.flush()
     return f"{series}-{row.last:04d}"
-
-
-def _weight(session: Session, share: Share) -> Weight:
-    items = [session.get_one(Item, row.item_id) for row in _items(session, share.id)]
-    cases = {item.case_id for item in items}
-    counts = {c: session.scalar(select(func.count()).select_from(Item).where(Item.case_id == c)) or 0 for c in cases}
-    listed = {c: sum(1 for item in items if item.case_id == c) for c in cases}
-    client = session.get_one(Client, share.client_id)
-    return Weight(
-        levels=tuple(item.level for item in items),
-        clients=1,
-        whole_case=any(listed[c] >= counts[c] for c in cases),
-        minors=client.minors or any("F10" in item.classes for item in items),
-    )
-
-
-def _merged(session: Session, decisions: Sequence[tuple[str, Decision]]) -> Decision:
-    first = decisions[0][1]
-    merged = []
-    for index, condition in enumerate(first.conditions):
-        bad = [(contact, d.conditions[index]) for contact, d in decisions if d.conditions[index].state == "unmet"]
-        merged.append(condition if not bad else _named(session, bad))
-    return Decision(first.exit, first.stage, tuple(merged))
-
-
-def _named(session: Session, bad: Sequence[tuple[str, Condition]]) -> Condition:
-    names = dict.fromkeys(_organisation_name(session, contact) for contact, _ in bad)
-    note = bad[0][1].note
-    who = "、".join(names)
-    text = Text(f"{who}：{note.zh}" if note else who, f"{who}: {note.en}" if note else who)
-    return Condition(bad[0][1].code, "unmet", text, bad[0][1].evidence)
-
-
-def _organisation_name(session: Session, contact_id: str) -> str:
-    contact = session.get(Contact, contact_id)
-    organisation = session.get(Organisation, contact.organisation_id) if contact is not None else None
-    return organisation.name if organisation is not None else "?"
-
-
-def applicant_is_head(session: Session, share: Share) -> bool:
-    """Whether the DGM has to decide the department stage: the applicant heads it, or nobody does."""
-    return first_approvers(session, share) == [Recipient("role", Role.DGM)]

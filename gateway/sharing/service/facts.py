@@ -26,7 +26,9 @@ def share_facts(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]:
         return found
     found["approvals"] = tuple(
         ApprovalFact(row.stage, row.approver, row.acting_for, row.version_hash)
-        for row in session.scalars(select(Approval).where(Approval.share_id == share.id, Approval.decision == "CONSENT"))
+        for row in session.scalars(
+            select(Approval).where(Approval.share_id == share.id, Approval.decision == "CONSENT")
+        )
     )
     found["issuer_active"] = account_active(session, share.requester, ask.now)
     if ask.contact is not None:
@@ -38,8 +40,13 @@ def share_facts(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]:
 
 
 def _fact(session: Session, share: Share, ask: Ask) -> ShareFact:
-    items = {row.item_id: row.version for row in session.scalars(select(ShareItem).where(ShareItem.share_id == share.id))}
-    contacts = frozenset(session.scalars(select(ShareContact.contact_id).where(ShareContact.share_id == share.id)))
+    items = {
+        row.item_id: row.version
+        for row in session.scalars(select(ShareItem).where(ShareItem.share_id == share.id))
+    }
+    contacts = frozenset(
+        session.scalars(select(ShareContact.contact_id).where(ShareContact.share_id == share.id))
+    )
     return ShareFact(
         id=share.id,
         number=share.number,
@@ -59,15 +66,20 @@ def _fact(session: Session, share: Share, ask: Ask) -> ShareFact:
 
 def _counters(session: Session, share: Share, contact: str) -> dict[str, tuple[int, int]]:
     # The log's own collect entries are the floor: a counter that was set back in the database gains nothing.
-    logged = {item: count for item, count in session.execute(_logged(share.id, contact))}
+    logged = dict(session.execute(_logged(share.id, contact)).all())
     rows = session.scalars(select(Counter).where(Counter.share_id == share.id, Counter.contact_id == contact))
-    return {row.item_id: (max(row.used, logged.get(row.item_id, 0)), min(row.limit, share.download_limit)) for row in rows}
+    return {
+        row.item_id: (max(row.used, logged.get(row.item_id, 0)), min(row.limit, share.download_limit))
+        for row in rows
+    }
 
 
 def _logged(share_id: str, contact: str) -> Any:
     return (
         select(Copy.item_id, func.count())
-        .join(Leaf, (Leaf.object_id == Copy.id) & (Leaf.object_kind == "copy") & (Leaf.event == "copy.collect"))
+        .join(
+            Leaf, (Leaf.object_id == Copy.id) & (Leaf.object_kind == "copy") & (Leaf.event == "copy.collect")
+        )
         .where(Copy.share_id == share_id, Copy.contact_id == contact)
         .group_by(Copy.item_id)
     )
@@ -77,7 +89,9 @@ def _recent(session: Session, ask: Ask) -> int:
     query = (
         select(func.count())
         .select_from(Copy)
-        .join(Leaf, (Leaf.object_id == Copy.id) & (Leaf.object_kind == "copy") & (Leaf.event == "copy.collect"))
+        .join(
+            Leaf, (Leaf.object_id == Copy.id) & (Leaf.object_kind == "copy") & (Leaf.event == "copy.collect")
+        )
         .where(Copy.contact_id == ask.contact, Leaf.at > ask.now - timedelta(hours=1))
     )
     return session.scalar(query) or 0
@@ -93,11 +107,15 @@ def _read_back(session: Session, bundle_id: str) -> tuple[bool, bool]:
 def _all_marked(copy: Copy) -> bool:
     report = copy.report or {}
     pages = report.get("pages") or []
-    return report.get("status") == "marked" and bool(pages) and all(page.get("marked") is True for page in pages)
+    return (
+        report.get("status") == "marked" and bool(pages) and all(page.get("marked") is True for page in pages)
+    )
 
 
 def _leaves(session: Session, share: Share) -> list[str]:
-    query = select(Approval.leaf).where(Approval.share_id == share.id, Approval.version_hash == share.version_hash)
+    query = select(Approval.leaf).where(
+        Approval.share_id == share.id, Approval.version_hash == share.version_hash
+    )
     return list(session.scalars(query))
 
 

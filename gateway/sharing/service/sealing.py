@@ -19,7 +19,7 @@ from watermark.report import Report
 from watermark.seal import new_passphrase
 
 if TYPE_CHECKING:
-    from gateway.sharing.service.preparing import Plan
+    from gateway.sharing.service.making import Plan
 
 # The sealed file is version 1 of its object; what explains and proves it stands beside it.
 FILE = 1
@@ -49,7 +49,8 @@ class Issued:
 
 @dataclass(frozen=True)
 class Sealed:
-    """What was stored: digest and size of the bytes a partner will get, the file's name, the wrapped passphrase if there is one."""
+    """What was stored: digest and size of the bytes a partner will get, the file's name, the wrapped
+    passphrase if there is one."""
 
     sha256: str
     size: int
@@ -69,18 +70,29 @@ def secret_owner(bundle_id: str) -> str:
 
 def vector_digest(vector: list[Any]) -> str:
     """SHA-256 over the canonical JSON of a stored decision, hex."""
-    return hashlib.sha256(json.dumps(vector, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(vector, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    ).hexdigest()
 
 
 def issue(deps: Deps, plan: "Plan", sources: Sources, *, now: datetime) -> Issued:
-    """Writes the manifest and the ISSUE entry that commits to it, and waits for the checkpoint that holds the entry."""
+    """Writes the manifest and the ISSUE entry that commits to it, and waits for the checkpoint that holds the
+    entry."""
     items = tuple(_items(plan, sources))
     given = _given(plan, now)
     manifest = bundling.manifest(given, items)
     digest = hashlib.sha256(manifest).hexdigest()
     numbers: list[JSON] = [copy.number for copy in plan.copies]
     with deps.job(SYSTEM, "bundle.issue", ("bundle", plan.bundle.id), now) as session:
-        leaf = record(session, "bundle.issue", actor=SYSTEM, obj=("bundle", plan.bundle.id), now=now, manifest_sha256=digest, copies=numbers)
+        leaf = record(
+            session,
+            "bundle.issue",
+            actor=SYSTEM,
+            obj=("bundle", plan.bundle.id),
+            now=now,
+            manifest_sha256=digest,
+            copies=numbers,
+        )
     deps.log.await_checkpoint(leaf, now=deps.clock())
     return Issued(
         items=items,
@@ -94,8 +106,12 @@ def issue(deps: Deps, plan: "Plan", sources: Sources, *, now: datetime) -> Issue
 
 
 def _items(plan: "Plan", sources: Sources) -> Iterator[bundling.BundleItem]:
-    for copy, version, handle, report in zip(plan.copies, plan.versions, sources.handles, sources.reports, strict=True):
-        yield bundling.BundleItem(handle, copy.file_name, copy.number, report, version.sha256 or "", f"v{version.version}")
+    for copy, version, handle, report in zip(
+        plan.copies, plan.versions, sources.handles, sources.reports, strict=True
+    ):
+        yield bundling.BundleItem(
+            handle, copy.file_name, copy.number, report, version.sha256 or "", f"v{version.version}"
+        )
 
 
 def _given(plan: "Plan", now: datetime) -> bundling.ManifestInput:
@@ -120,10 +136,14 @@ def seal_and_store(deps: Deps, plan: "Plan", issued: Issued) -> Sealed:
     key = plan.contact.age_recipient if bundle.format == "age" else new_passphrase()
     assert key is not None
     kind = cast(Literal["pdf", "zip", "age"], bundle.format)
-    pieces = bundling.build(kind, issued.items, issued.manifest, issued.signature, issued.cover, issued.receipt, key)
+    pieces = bundling.build(
+        kind, issued.items, issued.manifest, issued.signature, issued.cover, issued.receipt, key
+    )
     meter = _Meter(pieces)
     _put(deps.bundles, object_id(bundle.id), FILE, meter)
-    for name, data in bundling.sidecars(issued.manifest, issued.signature, issued.cover, issued.receipt).items():
+    for name, data in bundling.sidecars(
+        issued.manifest, issued.signature, issued.cover, issued.receipt
+    ).items():
         _put(deps.bundles, object_id(bundle.id), SIDECARS[name], iter([data]))
     secret = None if bundle.format == "age" else deps.fields.seal(secret_owner(bundle.id), "passphrase", key)
     return Sealed(meter.sha256, meter.size, _name(plan, bundle), secret)

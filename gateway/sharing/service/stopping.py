@@ -18,7 +18,7 @@ from gateway.sharing.models import Bundle, Collection, RevealedSecret, Share, Sh
 from gateway.sharing.rules import BUNDLE, LIVE, REVIEWS, SHARE
 from gateway.sharing.service.collecting import forget_secret
 from gateway.sharing.service.drafting import may_share
-from gateway.sharing.service.preparing import void_copies
+from gateway.sharing.service.making import void_copies
 from gateway.signing.models import Agreement
 from gateway.workflow import expire, move
 
@@ -57,14 +57,18 @@ def sweep(deps: Deps, *, now: datetime) -> int:
             moved += expire(deps, session, SHARE, [share], actor=SYSTEM, now=now)
             if share.state != before and share.state == "EXPIRED":
                 _abandon(deps, session, share, "EXPIRED", now)
-    for bundle_id in _ids(deps, select(Bundle.id).where(Bundle.state.in_(("PREPARING", "READY")), Bundle.expires_at <= now)):
+    for bundle_id in _ids(
+        deps, select(Bundle.id).where(Bundle.state.in_(("PREPARING", "READY")), Bundle.expires_at <= now)
+    ):
         with deps.job(SYSTEM, "bundle.sweep", ("bundle", bundle_id), now) as session:
             moved += _abandon_one(deps, session, bundle_id, "UNCOLLECTED", now)
     return moved + _forget_shown(deps, now)
 
 
 def _forget_shown(deps: Deps, now: datetime) -> int:
-    query = select(Collection.bundle_id).join(RevealedSecret, RevealedSecret.bundle_id == Collection.bundle_id)
+    query = select(Collection.bundle_id).join(
+        RevealedSecret, RevealedSecret.bundle_id == Collection.bundle_id
+    )
     gone = _ids(deps, query.where(Collection.secret_until <= now))
     for bundle_id in gone:
         with deps.job(SYSTEM, "bundle.forget", ("bundle", bundle_id), now) as session:
@@ -89,7 +93,11 @@ def _in_reach(session: Session, share_id: str, actor: Actor) -> Share:
     share = _found(session, share_id)
     everywhere = actor.has(Role.GM, Role.DGM, Role.ADM, Role.ARC)
     client = session.get(Client, share.client_id)
-    if not everywhere and share.requester != actor.id and not (client is not None and may_share(client, actor)):
+    if (
+        not everywhere
+        and share.requester != actor.id
+        and not (client is not None and may_share(client, actor))
+    ):
         raise NotAllowed
     return share
 
@@ -100,7 +108,11 @@ def _stopped(deps: Deps, session: Session, share: Share, cause: str, now: dateti
 
 
 def _abandon(deps: Deps, session: Session, share: Share, cause: str, now: datetime) -> None:
-    for bundle_id in list(session.scalars(select(Bundle.id).where(Bundle.share_id == share.id, Bundle.state.in_(("PREPARING", "READY"))))):
+    for bundle_id in list(
+        session.scalars(
+            select(Bundle.id).where(Bundle.share_id == share.id, Bundle.state.in_(("PREPARING", "READY")))
+        )
+    ):
         _abandon_one(deps, session, bundle_id, cause, now)
 
 
@@ -118,7 +130,9 @@ def _tell(session: Session, share: Share, word: str, now: datetime) -> None:
     fields = {"no": share.number, "state": word}
     tell(session, "share.stopped", [Recipient("account", share.requester)], now=now, fields=fields)
     contacts = session.scalars(select(ShareContact.contact_id).where(ShareContact.share_id == share.id))
-    tell(session, "share.stopped.outside", [Recipient("contact", c) for c in contacts], now=now, fields=fields)
+    tell(
+        session, "share.stopped.outside", [Recipient("contact", c) for c in contacts], now=now, fields=fields
+    )
 
 
 def _of_organisation(session: Session, organisation_id: str, states: Iterable[str]) -> list[Share]:
@@ -145,7 +159,16 @@ def _agreement_lapsed(deps: Deps, session: Session, event: Event) -> None:
     if _other_in_force(session, agreement, event.at):
         return
     for share in _of_organisation(session, agreement.organisation_id, ("ACTIVE",)):
-        move(deps, session, SHARE, share, "halt", actor=SYSTEM, now=event.at, cause=f"agreement {agreement.number} lapsed")
+        move(
+            deps,
+            session,
+            SHARE,
+            share,
+            "halt",
+            actor=SYSTEM,
+            now=event.at,
+            cause=f"agreement {agreement.number} lapsed",
+        )
         _tell(session, share, "暂停", event.at)
 
 
@@ -154,7 +177,16 @@ def _agreement_terminated(deps: Deps, session: Session, event: Event) -> None:
     if _other_in_force(session, agreement, event.at):
         return
     for share in _of_organisation(session, agreement.organisation_id, ("APPROVED", *LIVE)):
-        move(deps, session, SHARE, share, "withdraw", actor=SYSTEM, now=event.at, cause=f"agreement {agreement.number} terminated")
+        move(
+            deps,
+            session,
+            SHARE,
+            share,
+            "withdraw",
+            actor=SYSTEM,
+            now=event.at,
+            cause=f"agreement {agreement.number} terminated",
+        )
         _stopped(deps, session, share, "REVOKED", event.at)
 
 
@@ -162,7 +194,16 @@ def _agreement_in_force(deps: Deps, session: Session, event: Event) -> None:
     agreement = session.get_one(Agreement, event.object[1])
     for share in _of_organisation(session, agreement.organisation_id, ("SUSPENDED",)):
         if _halted_for_agreement(session, share):
-            move(deps, session, SHARE, share, "recover", actor=SYSTEM, now=event.at, cause=f"agreement {agreement.number} in force")
+            move(
+                deps,
+                session,
+                SHARE,
+                share,
+                "recover",
+                actor=SYSTEM,
+                now=event.at,
+                cause=f"agreement {agreement.number} in force",
+            )
             _tell(session, share, "恢复", event.at)
 
 
