@@ -139,10 +139,8 @@ def test_a_code_sent_along_makes_the_factor_fresh(portal: Any, token_of: Any) ->
     assert portal.done == []
     assert browser.post("/act", data={**data, "otp": "123456"}).status_code == 200
     assert portal.done == ["a2"]
-    assert portal.refusals() == [
-        ("STALE_FACTOR", "staff:a2", "room.act"),
-        ("WRONG_CODE", "staff:a2", "room.act"),
-    ]
+    # A wrong code is recorded by the gate that judged it.
+    assert portal.refusals() == [("STALE_FACTOR", "staff:a2", "room.act")]
 
 
 def test_a_get_that_needs_a_fresh_factor_goes_by_way_of_verification(portal: Any) -> None:
