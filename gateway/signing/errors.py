@@ -3,12 +3,13 @@
 SealGateError
 ├── Refused
 │   ├── NotTheSigner       only the authorised signer named in the agreement signs it
-│   └── DigestConflict     the posted digest is not that of the PDF shown; nothing was changed
+│   ├── DigestConflict     the posted digest is not that of the PDF shown; nothing was changed
+│   └── Overdue            the time in which this could be done is over, whether or not the sweep has moved the state
 └── Invalid
     └── BadAgreement       a field of an agreement that cannot be taken
 """
 
-from gateway.errors import Invalid, NotAllowed, Refused
+from gateway.errors import Invalid, NotAllowed, Refused, WrongState
 from gateway.principal import Text
 
 
@@ -23,7 +24,17 @@ class DigestConflict(Refused):
     """What was confirmed is not what was shown."""
 
     code = "DIGEST"
-    text = Text("所确认的摘要与所示协议不符，没有任何改动。请重新打开后再签。", "The confirmed digest is not that of the agreement shown. Nothing was changed.")
+    text = Text(
+        "所确认的摘要与所示协议不符，没有任何改动。请重新打开后再签。",
+        "The confirmed digest is not that of the agreement shown. Nothing was changed.",
+    )
+
+
+class Overdue(WrongState):
+    """Deadlines are read when they matter; the sweep only moves states."""
+
+    code = "OVERDUE"
+    text = Text("期限已过，不能再这样做。", "The time for this is over.")
 
 
 class BadAgreement(Invalid):

@@ -14,7 +14,7 @@ class Template(Guarded, Base):
 
     __tablename__ = "template"
     __table_args__ = (UniqueConstraint("kind", "version"),)
-    __guarded__ = ("kind", "version", "zh", "en", "state", "text_sha256", "approved_by")
+    __guarded__ = ("kind", "version", "zh", "en", "state", "text_sha256", "drafted_by", "approved_by")
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     kind: Mapped[str] = mapped_column(String(16), default="NDA")
@@ -29,13 +29,14 @@ class Template(Guarded, Base):
 
 
 class Agreement(Guarded, Base):
-    """One NDA. States of policy.md §3.7; `clients` None means all. `pdf_sha256` is the digest of revision 0, the very bytes shown;
-    the PDF is the sealed evidence object `agreement-<id>` version 1."""
+    """One NDA. States of policy.md §3.7; `clients` None means all. `pdf_sha256` is the digest of revision 0, the very bytes
+    shown; the PDF is the sealed evidence object `agreement-<id>` version 1."""
 
     __tablename__ = "agreement"
     __guarded__ = (
         "number", "organisation_id", "template_id", "state", "clients", "classes", "purposes", "valid_from", "valid_to",
         "signer_id", "pdf_sha256", "signed_sha256", "countersigned_by", "relation",
+        "values", "drafted_by", "sign_by", "parameters",
     )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)

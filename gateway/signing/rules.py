@@ -3,30 +3,22 @@
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from gateway.errors import NotAllowed, Refused
+from gateway.archive.vocabulary import FIELD_CLASSES
+from gateway.errors import NotAllowed, Refused, WrongState
 from gateway.notify.service import Recipient
-from gateway.principal import Role, Text
-from gateway.signing.errors import NotTheSigner
+from gateway.principal import Actor, Role, Text
+from gateway.signing.errors import NotTheSigner, Overdue
+from gateway.signing.models import Agreement
 from gateway.workflow import Move, Process, State, Step, Teller, Timeout
 
 COMPANY_ZONE = ZoneInfo("Asia/Shanghai")
 GOVERNING = ("IN_FORCE", "EXPIRING")
 OPEN = ("SENT", "VIEWED")
-CLASSES = tuple(f"F{n:02d}" for n in range(1, 13))
-CLASS_TEXT: dict[str, Text] = {
-    "F01": Text("姓名称谓", "Name"),
-    "F02": Text("联系方式", "Contact details"),
-    "F03": Text("身份证号", "Identity number"),
-    "F04": Text("证件影像、房产证明", "Identity and property documents"),
-    "F05": Text("房屋地址", "Address"),
-    "F06": Text("装修需求", "Requirements"),
-    "F07": Text("设计方案、图纸", "Designs and drawings"),
-    "F08": Text("预算、报价", "Budgets and quotations"),
-    "F09": Text("合同、付款账户", "Contracts and payment accounts"),
-    "F10": Text("家庭成员、不满14周岁", "Family, children under 14"),
-    "F11": Text("现场影像、门锁安防", "Site images, locks and security"),
-    "F12": Text("沟通记录", "Correspondence"),
-}
+OWN_DRAFT = Text(
+    "起草人不能批准或会签自己起草的文本。", "Whoever drafted a text neither approves nor countersigns it."
+)
+CLASS_TEXT: dict[str, Text] = {code: known.text for code, known in FIELD_CLASSES.items()}
+CLASSES = tuple(CLASS_TEXT)
 RELATION_TEXT: dict[str, Text] = {
     "ENTRUST": Text("委托处理", "Entrusted processing"),
     "PROVIDE": Text("对外提供", "Provision to another handler"),
@@ -41,7 +33,25 @@ def signer_only(step: Step) -> Refused | None:
 
 def other_than_drafter(step: Step) -> Refused | None:
     """Who drafted an agreement does not countersign it (SOD-1)."""
-    return NotAllowed(code="SOD-1") if step.actor.id == step.row.drafted_by else None
+    return NotAllowed("SOD-1", OWN_DRAFT) if step.actor.id == step.row.drafted_by else None
+
+
+def in_time(step: Step) -> Refused | None:
+    """Not after the last moment for signing, even before the sweep has moved the state."""
+    return Overdue() if step.row.sign_by is not None and step.now >= step.row.sign_by else None
+
+
+def not_over(step: Step) -> Refused | None:
+    """An agreement whose last day has passed is not brought into force any more."""
+    return Overdue() if step.now >= step.row.valid_to else None
+
+
+def unable(process: Process, state: str, event: str, actor: Actor) -> Refused | None:
+    """What keeps an actor from an event before its guards are asked: the state, or the roles; None where nothing does."""
+    found = process.find(state, event)
+    if found is None:
+        return WrongState()
+    return None if found.who is not None and actor.has(*found.who) else NotAllowed()
 
 
 def _to_contact(event: str) -> Teller:
@@ -65,6 +75,8 @@ def _state(zh: str, en: str, tone: str = "", *, final: bool = False) -> State:
 
 _ADM, _GM, _PTN = frozenset({Role.ADM}), frozenset({Role.GM}), frozenset({Role.PTN})
 
+_SCOPE = ("number", "template", "classes", "purposes", "clients")
+
 AGREEMENT = Process(
     name="agreement",
     states={
@@ -83,24 +95,49 @@ AGREEMENT = Process(
         "TERMINATED": _state("已终止", "Terminated", "fail", final=True),
     },
     moves=(
-        Move(("",), "draft", "DRAFT", Text("起草协议", "Draft"), _ADM, records=("number", "template", "classes", "purposes", "clients")),
-        Move(("DRAFT",), "send", "SENT", Text("发送", "Send"), _ADM, records=("pdf_sha256",), tells=(_to_contact("agreement.sent"),)),
-        Move(("DRAFT", "SENT", "VIEWED"), "void", "VOID", Text("作废", "Void"), _ADM, reason=True),
-        Move(OPEN, "time_out", "VOID", Text("超时作废", "Time out")),
-        Move(("SENT",), "view", "VIEWED", Text("打开协议", "Open"), _PTN, (signer_only,)),
+        Move(("",), "draft", "DRAFT", Text("起草协议", "Draft"), _ADM, records=_SCOPE),
         Move(
-            ("VIEWED",), "sign", "PARTNER_SIGNED", Text("签署", "Sign"), _PTN, (signer_only,), fresh=True, act=True,
+            ("DRAFT",), "send", "SENT", Text("发送", "Send"), _ADM, records=("pdf_sha256",),
+            tells=(_to_contact("agreement.sent"),),
+        ),
+        Move(("DRAFT", "SENT", "VIEWED"), "void", "VOID", Text("作废", "Void"), _ADM, reason=True),
+        Move(
+            ("PARTNER_SIGNED",), "void", "VOID", Text("作废", "Void"), frozenset({Role.ADM, Role.GM}), reason=True,
+            tells=(_to_contact("agreement.ended"),),
+        ),
+        Move(OPEN, "time_out", "VOID", Text("超时作废", "Time out")),
+        Move(("SENT",), "view", "VIEWED", Text("打开协议", "Open"), _PTN, (signer_only, in_time)),
+        Move(
+            ("VIEWED",), "sign", "PARTNER_SIGNED", Text("签署", "Sign"), _PTN, (signer_only, in_time), fresh=True, act=True,
             records=("pdf_sha256", "evidence_sha256"), tells=(_to_roles("agreement.signed", Role.GM, Role.ADM),),
         ),
-        Move(("SENT", "VIEWED"), "decline", "DECLINED", Text("不签署", "Decline"), _PTN, (signer_only,), reason=True, tells=(_to_roles("agreement.inside", Role.ADM),)),
-        Move(("PARTNER_SIGNED",), "countersign", "PROCESSING", Text("会签", "Countersign"), _GM, (other_than_drafter,), fresh=True, act=True, records=("pdf_sha256",)),
+        Move(
+            OPEN, "decline", "DECLINED", Text("不签署", "Decline"), _PTN, (signer_only,), reason=True,
+            tells=(_to_roles("agreement.inside", Role.ADM),),
+        ),
+        Move(
+            ("PARTNER_SIGNED",), "countersign", "PROCESSING", Text("会签", "Countersign"), _GM, (other_than_drafter, not_over),
+            fresh=True, act=True, records=("pdf_sha256",),
+        ),
         Move(("PROCESSING",), "complete", "COUNTERSIGNED", Text("完成", "Complete"), records=("signed_sha256",)),
-        Move(("COUNTERSIGNED",), "enter_force", "IN_FORCE", Text("生效", "Enter into force"), records=("signed_sha256",), tells=(_to_contact("agreement.in_force"),)),
+        Move(
+            ("COUNTERSIGNED",), "enter_force", "IN_FORCE", Text("生效", "Enter into force"), records=("signed_sha256",),
+            tells=(_to_contact("agreement.in_force"),),
+        ),
         Move(("IN_FORCE",), "near_end", "EXPIRING", Text("即将到期", "Near its end")),
-        Move(GOVERNING, "lapse", "LAPSED", Text("到期", "Lapse"), tells=(_to_contact("agreement.lapsed"), _to_roles("agreement.inside", Role.ADM))),
+        Move(
+            GOVERNING, "lapse", "LAPSED", Text("到期", "Lapse"),
+            tells=(_to_contact("agreement.lapsed"), _to_roles("agreement.inside", Role.ADM)),
+        ),
         Move(GOVERNING, "renew", "RENEWED", Text("由续签取代", "Renewed"), records=("successor",)),
-        Move(GOVERNING, "terminate", "TERMINATED", Text("终止", "Terminate"), frozenset({Role.GM, Role.ADM}), reason=True, act=True, tells=(_to_contact("agreement.ended"),)),
-        Move(GOVERNING, "partner_terminate", "TERMINATED", Text("终止", "Terminate"), _PTN, (signer_only,), reason=True, fresh=True),
+        Move(
+            ("COUNTERSIGNED", *GOVERNING), "terminate", "TERMINATED", Text("终止", "Terminate"), frozenset({Role.GM, Role.ADM}),
+            reason=True, act=True, tells=(_to_contact("agreement.ended"),),
+        ),
+        Move(
+            ("COUNTERSIGNED", *GOVERNING), "partner_terminate", "TERMINATED", Text("终止", "Terminate"), _PTN, (signer_only,),
+            reason=True, fresh=True, act=True, tells=(_to_roles("agreement.inside", Role.GM, Role.ADM),),
+        ),
     ),
     timeouts=(
         *(Timeout(state, "time_out", lambda a: a.sign_by) for state in OPEN),
@@ -120,7 +157,10 @@ TEMPLATE = Process(
     moves=(
         Move(("",), "draft", "DRAFT", Text("起草模板", "Draft"), _ADM, records=("version", "text_sha256")),
         Move(("DRAFT",), "submit", "REVIEW", Text("提交", "Submit"), _ADM, records=("text_sha256",)),
-        Move(("REVIEW",), "approve", "ACTIVE", Text("批准", "Approve"), _GM, (other_than_drafter,), fresh=True, records=("text_sha256",), act=True),
+        Move(
+            ("REVIEW",), "approve", "ACTIVE", Text("批准", "Approve"), _GM, (other_than_drafter,), fresh=True, act=True,
+            records=("text_sha256",),
+        ),
         Move(("REVIEW",), "return", "DRAFT", Text("退回", "Send back"), _GM, reason=True),
         Move(("ACTIVE",), "retire", "RETIRED", Text("归档", "Retire"), records=("successor",)),
     ),
@@ -135,6 +175,21 @@ def day_start(day: date) -> datetime:
 def day_end(day: date) -> datetime:
     """The moment after a day ends in the company's zone, in UTC: an agreement to a date holds the whole of that day."""
     return day_start(day + timedelta(days=1))
+
+
+def first_day(valid_from: datetime) -> date:
+    """The first calendar day of an agreement in the company's zone."""
+    return valid_from.astimezone(COMPANY_ZONE).date()
+
+
+def last_day(valid_to: datetime) -> date:
+    """The last calendar day on which an agreement still holds: `valid_to` is the moment after it."""
+    return (valid_to - timedelta(microseconds=1)).astimezone(COMPANY_ZONE).date()
+
+
+def in_force(row: Agreement, now: datetime) -> bool:
+    """Whether an agreement governs at this moment: by its state, and by its dates whatever the sweep has done."""
+    return row.state in GOVERNING and row.valid_from <= now < row.valid_to
 
 
 def days_left(valid_to: datetime, now: datetime) -> int:

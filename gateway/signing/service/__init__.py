@@ -4,10 +4,17 @@ from gateway.signing.service.countersigning import countersign
 from gateway.signing.service.drafting import Scope, draft, send, void
 from gateway.signing.service.ending import partner_terminate, sweep, terminate
 from gateway.signing.service.facts import FACTS
-from gateway.signing.service.papers import certificate_pdf, page_webp, pdf_bytes
+from gateway.signing.service.papers import certificate_pdf, evidence_zip, page_webp, pdf_bytes
 from gateway.signing.service.pledging import accept_pledge
 from gateway.signing.service.signing import Signature, decline, sign, view
-from gateway.signing.service.templating import approve_template, draft_template, ensure_default, return_template, submit_template
+from gateway.signing.service.templating import (
+    approve_template,
+    draft_template,
+    ensure_default,
+    preview_pdf,
+    return_template,
+    submit_template,
+)
 
 __all__ = [
     "FACTS",
@@ -21,9 +28,11 @@ __all__ = [
     "draft",
     "draft_template",
     "ensure_default",
+    "evidence_zip",
     "page_webp",
     "partner_terminate",
     "pdf_bytes",
+    "preview_pdf",
     "return_template",
     "send",
     "sign",

@@ -5,28 +5,54 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from agreements.errors import AgreementError
+from agreements.errors import AgreementError, BadValue, MissingGlyph, UnfilledPlaceholder
 from agreements.render import digest, render
 from agreements.text import FilledText, fill
-from gateway.archive.models import Client, NumberSequence
+from agreements.typesetting import require_glyphs
+from gateway.archive.models import Client
+from gateway.archive.numbering import next_in
+from gateway.archive.vocabulary import PURPOSES
 from gateway.db import locked, new_id
 from gateway.deps import Deps
-from gateway.errors import NotFound
+from gateway.errors import NotFound, Unavailable
 from gateway.identity.models import Contact, Organisation
-from gateway.policy.parameters import Parameters
+from gateway.policy.parameters import DEFINITIONS, Parameters
 from gateway.principal import Actor, Text
-from gateway.signing.errors import BadAgreement
+from gateway.signing.errors import BadAgreement, Overdue
 from gateway.signing.models import Agreement, Template
-from gateway.signing.rules import AGREEMENT, CLASS_TEXT, COMPANY_ZONE, RELATION_TEXT, day_end, day_start
-from gateway.signing.service.templating import active, text_of
+from gateway.signing.rules import (
+    AGREEMENT,
+    CLASS_TEXT,
+    COMPANY_ZONE,
+    RELATION_TEXT,
+    day_end,
+    day_start,
+    unable,
+)
+from gateway.signing.service.templating import active
+from gateway.signing.visibility import text_of
 from gateway.workflow import move
+from storage.errors import Conflict, StorageError
 
-PURPOSES = {"P01": "量房设计", "P02": "报价签约", "P03": "采购下单", "P04": "施工安装", "P05": "售后保修", "P06": "财务结算", "P07": "投诉纠纷"}
+OTHER_PURPOSE = "P99"
+UNTITLED = "授权签署人"
+# The form's field in which each typed placeholder is asked for.
+_FIELDS = {
+    "contact_list": "contact_list",
+    "incident_contact": "incident_contact",
+    "liability_clause": "liability",
+    "dispute_forum": "forum",
+    "purpose": "purpose_note",
+    "pi_purpose": "purpose_note",
+}
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What an agreement is to cover. `clients` None means all; dates are calendar days of the company, both included."""
+    """What an agreement is to cover. `clients` None means all; dates are calendar days of the company, both included.
+
+    `purpose_note` says what the other purpose (P99) is, and is needed with it only.
+    """
 
     organisation: str
     signer: str
@@ -40,6 +66,7 @@ class Scope:
     incident_contact: str
     liability: str
     forum: str
+    purpose_note: str = ""
 
 
 def object_id(agreement_id: str) -> str:
@@ -50,17 +77,31 @@ def object_id(agreement_id: str) -> str:
 def draft(deps: Deps, scope: Scope, *, actor: Actor, now: datetime) -> str:
     """Makes a draft whose text is wholly filled; returns its id. Raises BadAgreement naming what is missing or cannot be."""
     with deps.job(actor, "agreement.draft", ("agreement", "new"), now) as session:
+        refusal = unable(AGREEMENT, "", "draft", actor)
+        if refusal is not None:
+            raise refusal
         parameters = deps.parameters(session, now)
         organisation, signer = _parties(session, scope)
-        _check_scope(scope, parameters)
+        _check_scope(scope, now)
         template = active(session)
-        row = Agreement(id=new_id(), state="", number=_number(session, now), organisation_id=organisation.id, created_at=now)
-        row.template_id, row.relation, row.signer_id, row.drafted_by = template.id, scope.relation, signer.id, actor.id
-        row.clients = sorted(scope.clients) if scope.clients is not None else None
-        row.classes, row.purposes = sorted(scope.classes), sorted(scope.purposes)
+        row = Agreement(
+            id=new_id(),
+            state="",
+            number=_number(session, now),
+            organisation_id=organisation.id,
+            created_at=now,
+        )
+        row.template_id, row.relation, row.signer_id, row.drafted_by = (
+            template.id,
+            scope.relation,
+            signer.id,
+            actor.id,
+        )
+        row.clients = sorted(set(scope.clients)) if scope.clients is not None else None
+        row.classes, row.purposes = sorted(set(scope.classes)), sorted(set(scope.purposes))
         row.valid_from, row.valid_to = day_start(scope.valid_from), day_end(scope.valid_to)
         row.survival_years, row.parameters = parameters["nda.survival_years"], parameters.version
-        row.values = _values(deps, session, scope, row, (organisation, signer), parameters)
+        row.values = _values(deps, session, scope, row, (organisation, signer), parameters, template.version)
         _filled(row, template)
         move(
             deps, session, AGREEMENT, row, "draft", actor=actor, now=now, number=row.number, template=template.version,
@@ -70,26 +111,48 @@ def draft(deps: Deps, scope: Scope, *, actor: Actor, now: datetime) -> str:
 
 
 def send(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) -> None:
-    """Sets the PDF for good, stores it, and tells the signer."""
-    with deps.database.read() as session:
-        row = session.get(Agreement, agreement_id)
-        if row is None:
-            raise NotFound
-        pdf = _rendered(row, session.get_one(Template, row.template_id), now)
-    if row.state == "DRAFT":
-        deps.evidence.delete(object_id(agreement_id), 1)
-        deps.evidence.put(object_id(agreement_id), 1, iter([pdf]))
+    """Sets the PDF for good, stores it, and tells the signer. Raises Overdue when its last day has passed already."""
+    with deps.job(actor, "agreement.send", ("agreement", agreement_id), now) as session:
+        row = _locked(session, agreement_id)
+        refusal = unable(AGREEMENT, row.state, "send", actor)
+        if refusal is not None:
+            raise refusal
+        if now >= row.valid_to:
+            raise Overdue
+        template = session.get_one(Template, row.template_id)
+        filled, number = _filled(row, template), row.number
+    pdf_sha256 = digest(_stored_once(deps, agreement_id, _set(filled, number, now)))
     with deps.job(actor, "agreement.send", ("agreement", agreement_id), now) as session:
         row = _locked(session, agreement_id)
         days = deps.parameters(session, now)["nda.sign_days"]
-        row.pdf_sha256, row.sent_at, row.sign_by = digest(pdf), now, now + timedelta(days=days)
-        move(deps, session, AGREEMENT, row, "send", actor=actor, now=now, pdf_sha256=row.pdf_sha256)
+        row.pdf_sha256, row.sent_at, row.sign_by = pdf_sha256, now, now + timedelta(days=days)
+        move(deps, session, AGREEMENT, row, "send", actor=actor, now=now, pdf_sha256=pdf_sha256)
+
+
+def _stored_once(deps: Deps, agreement_id: str, pdf: bytes) -> bytes:
+    # A draft does not change, so what an earlier try has stored is this agreement too, and nothing stored is ever replaced.
+    try:
+        deps.evidence.put(object_id(agreement_id), 1, iter([pdf]))
+    except Conflict:
+        return b"".join(deps.evidence.open(object_id(agreement_id), 1))
+    except StorageError as error:
+        raise Unavailable from error
+    return pdf
 
 
 def void(deps: Deps, agreement_id: str, reason: str, *, actor: Actor, now: datetime) -> None:
-    """Ends an agreement that nobody has signed."""
+    """Ends an agreement that the company has not countersigned."""
     with deps.job(actor, "agreement.void", ("agreement", agreement_id), now) as session:
-        move(deps, session, AGREEMENT, _locked(session, agreement_id), "void", actor=actor, now=now, reason=reason)
+        move(
+            deps,
+            session,
+            AGREEMENT,
+            _locked(session, agreement_id),
+            "void",
+            actor=actor,
+            now=now,
+            reason=reason,
+        )
 
 
 def _locked(session: Session, agreement_id: str) -> Agreement:
@@ -104,69 +167,89 @@ def _parties(session: Session, scope: Scope) -> tuple[Organisation, Contact]:
     signer = session.get(Contact, scope.signer)
     if organisation is None or organisation.state in ("SUSPENDED", "DISABLED"):
         raise BadAgreement("organisation", Text("请选择合作单位。", "Choose an organisation."))
-    if signer is None or signer.organisation_id != organisation.id or not signer.signer:
-        raise BadAgreement("signer", Text("请选择该单位的授权签署人。", "Choose an authorised signer of this organisation."))
+    authorised = signer is not None and signer.organisation_id == organisation.id and signer.signer
+    if signer is None or not authorised or signer.state in ("SUSPENDED", "DISABLED"):
+        raise BadAgreement(
+            "signer", Text("请选择该单位的授权签署人。", "Choose an authorised signer of this organisation.")
+        )
     return organisation, signer
 
 
-def _check_scope(scope: Scope, parameters: Parameters) -> None:
+def _check_scope(scope: Scope, now: datetime) -> None:
     if not scope.classes or not set(scope.classes) <= set(CLASS_TEXT):
         raise BadAgreement("classes", Text("请选择信息类别。", "Choose field classes."))
-    if not scope.purposes or not set(scope.purposes) <= {*PURPOSES, "P08", "P09", "P99"}:
+    if not scope.purposes or not set(scope.purposes) <= set(PURPOSES):
         raise BadAgreement("purposes", Text("请选择用途。", "Choose purposes."))
+    if OTHER_PURPOSE in scope.purposes and not scope.purpose_note.strip():
+        raise BadAgreement("purpose_note", Text("请说明其他用途。", "Say what the other purpose is."))
     if scope.relation not in RELATION_TEXT:
         raise BadAgreement("relation", Text("请选择合作关系。", "Choose a relation."))
     if scope.clients is not None and not scope.clients:
         raise BadAgreement("clients", Text("请选择客户，或选全部客户。", "Choose clients, or all of them."))
+    longest = DEFINITIONS["nda.term_days"].maximum
     days = (scope.valid_to - scope.valid_from).days + 1
-    if not 1 <= days <= 1095:
-        raise BadAgreement("valid_to", Text("期限须为 1 到 1095 天。", "The term is 1 to 1095 days."))
+    if not 1 <= days <= longest:
+        raise BadAgreement(
+            "valid_to", Text(f"期限须为 1 到 {longest} 天。", f"The term is 1 to {longest} days.")
+        )
+    if day_end(scope.valid_to) <= now:
+        raise BadAgreement("valid_to", Text("到期日已过。", "The last day has passed."))
 
 
 def _number(session: Session, now: datetime) -> str:
     series = f"BM-{now.astimezone(COMPANY_ZONE):%Y}"
-    row = locked(session, NumberSequence, series)
-    if row is None:
-        row = NumberSequence(series=series, last=0)
-        session.add(row)
-    row.last += 1
-    session.flush()
-    return f"{series}-{row.last:04d}"
+    return f"{series}-{next_in(session, series):04d}"
 
 
 def _values(
-    deps: Deps, session: Session, scope: Scope, row: Agreement, parties: tuple[Organisation, Contact], parameters: Parameters
+    deps: Deps,
+    session: Session,
+    scope: Scope,
+    row: Agreement,
+    parties: tuple[Organisation, Contact],
+    parameters: Parameters,
+    template: str,
 ) -> dict[str, str]:
     organisation, signer = parties
     classes = "、".join(f"{c} {CLASS_TEXT[c].zh}" for c in row.classes)
-    purpose = "、".join(PURPOSES.get(p, p) for p in row.purposes)
+    purpose = "、".join(_purpose(p, scope.purpose_note) for p in row.purposes)
+    days = f"{scope.valid_from:%Y-%m-%d}", f"{scope.valid_to:%Y-%m-%d}"
     return {
         "nda_no": row.number,
-        "template_version": active(session).version,
+        "template_version": template,
         "company_name": deps.settings.company_name,
         "company_uscc": deps.settings.company_uscc,
         "partner_name": organisation.name,
         "partner_uscc": organisation.uscc,
         "signer_name": signer.name,
-        "signer_title": signer.title or "授权签署人",
+        "signer_title": signer.title or UNTITLED,
         "purpose": purpose,
         "client_scope": _client_scope(session, row),
         "category_scope": classes,
-        "contact_list": scope.contact_list,
+        "contact_list": _line(scope.contact_list),
         "pi_relation": RELATION_TEXT[scope.relation].zh,
         "pi_purpose": purpose,
-        "pi_period": f"{scope.valid_from:%Y-%m-%d} 至 {scope.valid_to:%Y-%m-%d}",
+        "pi_period": f"{days[0]} 至 {days[1]}",
         "pi_method": "在线领取加密副本，仅限查阅与约定用途使用",
         "pi_categories": classes,
         "incident_hours": str(parameters["nda.incident_hours"]),
-        "incident_contact": scope.incident_contact,
+        "incident_contact": _line(scope.incident_contact),
         "return_days": str(parameters["nda.return_days"]),
-        "effective_from": f"{scope.valid_from:%Y-%m-%d}",
-        "effective_to": f"{scope.valid_to:%Y-%m-%d}",
+        "effective_from": days[0],
+        "effective_to": days[1],
         "survival_years": str(row.survival_years),
-        "liability_clause": scope.liability,
-        "dispute_forum": scope.forum,
+        "liability_clause": _line(scope.liability),
+        "dispute_forum": _line(scope.forum),
     }
+
+
+def _purpose(code: str, note: str) -> str:
+    return f"其他：{_line(note)}" if code == OTHER_PURPOSE else PURPOSES[code].zh
+
+
+def _line(text: str) -> str:
+    # A value stands inside a sentence, so lines that were typed one below the other become a list.
+    return "、".join(part.strip().rstrip("、，,；;") for part in text.splitlines() if part.strip())
 
 
 def _client_scope(session: Session, row: Agreement) -> str:
@@ -184,14 +267,34 @@ def _client_scope(session: Session, row: Agreement) -> str:
 
 def _filled(row: Agreement, template: Template) -> FilledText:
     try:
-        return fill(text_of(template), row.values)
+        filled = fill(text_of(template), row.values)
+        require_glyphs(p.text for p in (*filled.zh_paragraphs, *filled.en_paragraphs))
+    except UnfilledPlaceholder as error:
+        missing = next((_FIELDS[name] for name in error.names if name in _FIELDS), "organisation")
+        raise BadAgreement(missing, Text("请填写。", "Fill this in.")) from error
+    except BadValue as error:
+        text = Text(
+            "文字过长，或含有不能写入协议的字符。",
+            "Too long, or it holds characters that may not stand in an agreement.",
+        )
+        raise BadAgreement(_FIELDS.get(error.field, "organisation"), text) from error
+    except MissingGlyph as error:
+        shown = "".join(error.characters)[:20]
+        raise BadAgreement(
+            "organisation", Text(f"字体无法印出：{shown}", f"The font cannot print: {shown}")
+        ) from error
     except AgreementError as error:
-        raise BadAgreement("values", Text(f"协议文本无法生成：{error}", f"The text cannot be made: {error}")) from error
+        raise BadAgreement("organisation", Text("协议文本无法生成。", "The text cannot be made.")) from error
+    return filled
 
 
-def _rendered(row: Agreement, template: Template, now: datetime) -> bytes:
-    filled = _filled(row, template)
+def _set(filled: FilledText, number: str, now: datetime, *, draft: bool = False) -> bytes:
     try:
-        return render(filled, number=row.number, date=now.astimezone(COMPANY_ZONE).date())
+        return render(filled, number=number, date=now.astimezone(COMPANY_ZONE).date(), draft=draft)
     except AgreementError as error:
-        raise BadAgreement("values", Text(f"协议文本无法排版：{error}", f"The text cannot be set: {error}")) from error
+        raise BadAgreement("organisation", Text("协议文本无法排版。", "The text cannot be set.")) from error
+
+
+def rendered(row: Agreement, template: Template, now: datetime, *, draft: bool) -> bytes:
+    """The PDF of an agreement as it would be set today; `draft` prints 草稿 on every page."""
+    return _set(_filled(row, template), row.number, now, draft=draft)

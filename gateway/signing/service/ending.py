@@ -2,19 +2,24 @@
 
 from datetime import datetime
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gateway.db import locked
 from gateway.deps import Deps
-from gateway.errors import NotFound
+from gateway.errors import NotFound, TamperedRow
 from gateway.identity.models import Contact
 from gateway.notify.service import Recipient, tell
-from gateway.principal import SYSTEM, Actor
+from gateway.principal import SYSTEM, Actor, Role
+from gateway.signing.errors import NotTheSigner
 from gateway.signing.models import Agreement, AgreementEvent
 from gateway.signing.rules import AGREEMENT, GOVERNING, OPEN, days_left
 from gateway.signing.service.countersigning import enter_force
-from gateway.workflow import expire, move, require_fresh
+from gateway.signing.visibility import of_theirs
+from gateway.workflow import expire, move
+
+_log = structlog.get_logger("gateway.signing")
 
 
 def terminate(deps: Deps, agreement_id: str, reason: str, *, actor: Actor, now: datetime) -> None:
@@ -30,10 +35,10 @@ def partner_terminate(deps: Deps, agreement_id: str, reason: str, *, actor: Acto
     """The partner's signer ends it, with the same effect."""
     with deps.job(actor, "agreement.partner_terminate", ("agreement", agreement_id), now) as session:
         row = locked(session, Agreement, agreement_id)
-        contact = session.get(Contact, actor.id) if actor.kind == "contact" else None
-        if row is None or contact is None or contact.organisation_id != row.organisation_id:
+        if row is None or not of_theirs(session, row, actor):
             raise NotFound
-        require_fresh(deps, session, actor, now)
+        if not session.get_one(Contact, actor.id).signer:
+            raise NotTheSigner
         move(deps, session, AGREEMENT, row, "partner_terminate", actor=actor, now=now, reason=reason)
 
 
@@ -42,7 +47,16 @@ def sweep(deps: Deps, *, now: datetime) -> int:
     watched = (*OPEN, "COUNTERSIGNED", *GOVERNING)
     with deps.database.read() as session:
         ids = list(session.scalars(select(Agreement.id).where(Agreement.state.in_(watched))))
-    return sum(_sweep_one(deps, agreement_id, now) for agreement_id in ids)
+    return sum(_swept(deps, agreement_id, now) for agreement_id in ids)
+
+
+def _swept(deps: Deps, agreement_id: str, now: datetime) -> int:
+    try:
+        return _sweep_one(deps, agreement_id, now)
+    except TamperedRow:
+        # One altered row must not keep the others from ending; whoever opens it is refused and alarmed.
+        _log.critical("tampered_row", agreement=agreement_id)
+        return 0
 
 
 def _sweep_one(deps: Deps, agreement_id: str, now: datetime) -> int:
@@ -70,8 +84,22 @@ def _remind(deps: Deps, session: Session, row: Agreement, now: datetime) -> int:
     sent = select(AgreementEvent).where(AgreementEvent.agreement_id == row.id, AgreementEvent.event == mark)
     if session.scalars(sent).first() is not None:
         return 0
-    session.add(AgreementEvent(agreement_id=row.id, event=mark, detail={}, by="system:system", at=now))
-    tell(session, "agreement.due", [Recipient("contact", row.signer_id)], now=now, fields={"no": row.number, "n": str(left)})
+    session.add(AgreementEvent(agreement_id=row.id, event=mark, detail={}, by=SYSTEM.label, at=now))
     if row.state == "IN_FORCE":
         move(deps, session, AGREEMENT, row, "near_end", actor=SYSTEM, now=now)
+    tell(
+        session,
+        "agreement.due",
+        [Recipient("contact", row.signer_id)],
+        now=now,
+        fields={"no": row.number, "n": str(left)},
+    )
+    inside = {"no": row.number, "state": f"{left} 天后到期"}
+    tell(
+        session,
+        "agreement.inside",
+        [Recipient("role", Role.ADM), Recipient("account", row.drafted_by)],
+        now=now,
+        fields=inside,
+    )
     return 1

@@ -11,7 +11,7 @@ from gateway.identity.models import Contact
 from gateway.policy.facts import AgreementFact
 from gateway.release import Ask
 from gateway.signing.models import Agreement
-from gateway.signing.rules import GOVERNING
+from gateway.signing.rules import GOVERNING, in_force
 from gateway.signing.service.papers import intact
 from gateway.signing.service.pledging import pledged
 
@@ -24,14 +24,23 @@ def agreement_facts(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]
     contact = session.get(Contact, ask.contact) if ask.contact is not None else None
     if contact is None:
         return {}
-    rows = list(session.scalars(select(Agreement).where(Agreement.organisation_id == contact.organisation_id, Agreement.state.in_(GOVERNING))))
+    rows = list(
+        session.scalars(
+            select(Agreement).where(
+                Agreement.organisation_id == contact.organisation_id, Agreement.state.in_(GOVERNING)
+            )
+        )
+    )
     reads = ask.stage in ("reserve", "collect") and ask.exit == "copy"
     facts = tuple(_fact(deps, row, reads=reads) for row in rows)
-    current = [row for row in rows if row.valid_from <= ask.now < row.valid_to]
+    current = [row for row in rows if in_force(row, ask.now)]
     return {
         "agreements": facts,
         "pledge": any(pledged(session, contact.id, row.id) for row in current),
-        "evidence": {"NDA": tuple(row.leaf for row in current), "COVER": tuple(row.number for row in current)},
+        "evidence": {
+            "NDA": tuple(row.leaf for row in current),
+            "COVER": tuple(row.number for row in current),
+        },
     }
 
 

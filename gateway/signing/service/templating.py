@@ -1,25 +1,58 @@
 """The agreement's text: versioned, drafted by 行政部, approved by the general manager, then immutable (policy.md §3.7)."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agreements.text import DEFAULT, AgreementText, placeholders
+from agreements.errors import AgreementError, MissingGlyph
+from agreements.render import render
+from agreements.text import DEFAULT, AgreementText, fill, placeholders
+from agreements.typesetting import require_glyphs
 from gateway.db import locked, new_id
 from gateway.deps import Deps
-from gateway.errors import NotFound, WrongState
-from gateway.principal import SYSTEM, Actor, Text
+from gateway.errors import NotAllowed, NotFound, Unavailable, WrongState
+from gateway.principal import SYSTEM, Actor, Role, Text
 from gateway.signing.errors import BadAgreement
 from gateway.signing.models import Template
-from gateway.signing.rules import TEMPLATE
+from gateway.signing.rules import COMPANY_ZONE, TEMPLATE, unable
+from gateway.signing.visibility import text_of
 from gateway.workflow import move
 
-
-def text_of(template: Template) -> AgreementText:
-    """A template row as the cellar's value."""
-    return AgreementText(template.version, template.zh, template.en)
+MOST = 30_000
+# Without these the signed words would not say what the gateway enforces.
+NEEDED = frozenset(
+    "nda_no company_name partner_name signer_name purpose client_scope category_scope effective_from effective_to".split()
+)
+SAMPLE: Mapping[str, str] = {
+    "nda_no": "BM-0000-0000",
+    "template_version": "样例",
+    "company_name": "示例公司",
+    "company_uscc": "0" * 18,
+    "partner_name": "示例合作单位",
+    "partner_uscc": "0" * 18,
+    "signer_name": "示例签署人",
+    "signer_title": "授权签署人",
+    "purpose": "量房设计、施工安装",
+    "client_scope": "客户编号 KH0000-0001",
+    "category_scope": "F07 设计方案、图纸",
+    "contact_list": "示例联系人一、示例联系人二",
+    "pi_relation": "委托处理",
+    "pi_purpose": "量房设计、施工安装",
+    "pi_period": "0001-01-01 至 0001-12-31",
+    "pi_method": "在线领取加密副本",
+    "pi_categories": "F07 设计方案、图纸",
+    "incident_hours": "24",
+    "incident_contact": "行政部",
+    "return_days": "10",
+    "effective_from": "0001-01-01",
+    "effective_to": "0001-12-31",
+    "survival_years": "5",
+    "liability_clause": "违约金由双方约定",
+    "dispute_forum": "甲方所在地人民法院",
+}
 
 
 def digest(version: str, zh: str, en: str) -> str:
@@ -28,29 +61,105 @@ def digest(version: str, zh: str, en: str) -> str:
 
 
 def draft_template(deps: Deps, version: str, zh: str, en: str, *, actor: Actor, now: datetime) -> str:
-    """Makes a draft. Both languages must ask for placeholders the gateway knows; raises BadAgreement otherwise."""
+    """Makes a draft. Both texts must hold together with sample values; raises BadAgreement naming the field otherwise."""
+    version = version.strip()
+    zh, en = ("\n".join(text.splitlines()) for text in (zh, en))
     with deps.job(actor, "template.draft", ("template", "new"), now) as session:
+        refusal = unable(TEMPLATE, "", "draft", actor)
+        if refusal is not None:
+            raise refusal
         _check(session, version, zh, en)
-        row = Template(id=new_id(), state="", version=version, zh=zh, en=en, text_sha256=digest(version, zh, en), created_at=now)
+        row = Template(
+            id=new_id(),
+            state="",
+            version=version,
+            zh=zh,
+            en=en,
+            text_sha256=digest(version, zh, en),
+            created_at=now,
+        )
         row.drafted_by = actor.id
-        move(deps, session, TEMPLATE, row, "draft", actor=actor, now=now, version=version, text_sha256=row.text_sha256)
+        move(
+            deps,
+            session,
+            TEMPLATE,
+            row,
+            "draft",
+            actor=actor,
+            now=now,
+            version=version,
+            text_sha256=row.text_sha256,
+        )
         return row.id
 
 
 def _check(session: Session, version: str, zh: str, en: str) -> None:
-    if not 1 <= len(version.strip()) <= 20:
+    if not 1 <= len(version) <= 20 or not version.isprintable():
         raise BadAgreement("version", Text("版本号 1 到 20 字。", "A version has 1 to 20 characters."))
-    if session.scalars(select(Template).where(Template.version == version)).first() is not None:
+    if session.scalars(select(Template.id).where(Template.version == version)).first() is not None:
         raise BadAgreement("version", Text("该版本号已存在。", "This version exists already."))
-    if not zh.strip() or not en.strip():
-        raise BadAgreement("zh", Text("中英文文本都要填写。", "Both texts are needed."))
-    unknown = placeholders(AgreementText(version, zh, en)) - placeholders(DEFAULT)
+    for field, text in (("zh", zh), ("en", en)):
+        if not text.strip() or len(text) > MOST:
+            raise BadAgreement(
+                field, Text(f"请填写，{MOST} 字以内。", f"Fill this in, up to {MOST} characters.")
+            )
+    _check_places(version, zh, en)
+
+
+def _check_places(version: str, zh: str, en: str) -> None:
+    try:
+        used = placeholders(AgreementText(version, zh, en))
+        here = placeholders(AgreementText(version, zh, ""))
+    except AgreementError as error:
+        text = Text(
+            "大括号只能用于占位符，如 {partner_name}。",
+            "Braces stand for placeholders only, such as {partner_name}.",
+        )
+        raise BadAgreement("zh", text) from error
+    unknown = "、".join(sorted(used - set(SAMPLE)))
     if unknown:
-        names = "、".join(sorted(unknown))
-        raise BadAgreement("zh", Text(f"没有这些占位符：{names}", f"Unknown placeholders: {names}"))
+        raise BadAgreement("zh", Text(f"没有这些占位符：{unknown}", f"Unknown placeholders: {unknown}"))
+    lacking = "、".join(sorted(NEEDED - here))
+    if lacking:
+        raise BadAgreement(
+            "zh", Text(f"中文文本缺少占位符：{lacking}", f"The Chinese text lacks placeholders: {lacking}")
+        )
+    try:
+        filled = fill(AgreementText(version, zh, en), SAMPLE)
+        require_glyphs(p.text for p in (*filled.zh_paragraphs, *filled.en_paragraphs))
+    except MissingGlyph as error:
+        shown = "".join(error.characters)[:20]
+        raise BadAgreement("zh", Text(f"字体无法印出：{shown}", f"The font cannot print: {shown}")) from error
+    except AgreementError as error:
+        raise BadAgreement(
+            "zh", Text("文本无法生成协议。", "No agreement can be made of this text.")
+        ) from error
 
 
-def _event(deps: Deps, template_id: str, event: str, actor: Actor, now: datetime, reason: str | None = None) -> None:
+def preview_pdf(deps: Deps, template_id: str, *, actor: Actor, now: datetime) -> bytes:
+    """The template set with sample values and 草稿 on every page; for who drafts and approves, and for the auditor."""
+    if not actor.has(Role.ADM, Role.GM, Role.AUD):
+        raise NotAllowed
+    with deps.database.read() as session:
+        row = session.get(Template, template_id)
+        if row is None:
+            raise NotFound
+        text = text_of(row)
+    try:
+        filled = fill(text, {**SAMPLE, "template_version": text.version})
+        return render(
+            filled,
+            number=f"{SAMPLE['nda_no']} {text.version}",
+            date=now.astimezone(COMPANY_ZONE).date(),
+            draft=True,
+        )
+    except AgreementError as error:
+        raise Unavailable from error
+
+
+def _event(
+    deps: Deps, template_id: str, event: str, actor: Actor, now: datetime, reason: str | None = None
+) -> None:
     with deps.job(actor, f"template.{event}", ("template", template_id), now) as session:
         row = locked(session, Template, template_id)
         if row is None:
@@ -59,13 +168,26 @@ def _event(deps: Deps, template_id: str, event: str, actor: Actor, now: datetime
             raise WrongState
         if event == "approve":
             row.approved_by = actor.id
-        move(deps, session, TEMPLATE, row, event, actor=actor, now=now, reason=reason, text_sha256=row.text_sha256)
+        move(
+            deps,
+            session,
+            TEMPLATE,
+            row,
+            event,
+            actor=actor,
+            now=now,
+            reason=reason,
+            text_sha256=row.text_sha256,
+        )
         if event == "approve":
             _retire_others(deps, session, row, now)
 
 
 def _retire_others(deps: Deps, session: Session, row: Template, now: datetime) -> None:
-    for other in session.scalars(select(Template).where(Template.state == "ACTIVE", Template.kind == row.kind, Template.id != row.id)):
+    query = select(Template).where(
+        Template.state == "ACTIVE", Template.kind == row.kind, Template.id != row.id
+    )
+    for other in session.scalars(query.with_for_update()).all():
         move(deps, session, TEMPLATE, other, "retire", actor=SYSTEM, now=now, successor=row.version)
 
 
@@ -87,9 +209,11 @@ def return_template(deps: Deps, template_id: str, reason: str, *, actor: Actor, 
 def ensure_default(deps: Deps, *, adm: Actor, gm: Actor, now: datetime) -> str:
     """The default text as the first active template, drafted by ADM and approved by GM like any other; returns its id."""
     with deps.database.read() as session:
-        active = session.scalars(select(Template).where(Template.state == "ACTIVE")).first()
-    if active is not None:
-        return active.id
+        found = session.scalars(
+            select(Template.id).where(Template.state == "ACTIVE", Template.kind == "NDA")
+        ).first()
+    if found is not None:
+        return found
     template_id = draft_template(deps, DEFAULT.version, DEFAULT.zh, DEFAULT.en, actor=adm, now=now)
     submit_template(deps, template_id, actor=adm, now=now)
     approve_template(deps, template_id, actor=gm, now=now)
@@ -100,5 +224,7 @@ def active(session: Session) -> Template:
     """The template that new agreements are made from; BadAgreement when none is active yet."""
     row = session.scalars(select(Template).where(Template.state == "ACTIVE", Template.kind == "NDA")).first()
     if row is None:
-        raise BadAgreement("template", Text("还没有生效的协议模板。", "No agreement template is active yet."))
+        raise BadAgreement(
+            "organisation", Text("还没有生效的协议模板。", "No agreement template is active yet.")
+        )
     return row
