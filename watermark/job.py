@@ -36,7 +36,7 @@ def run(job: dict[str, Any], source: int, out: int) -> dict[str, Any]:
     Never raises for a bad file: a refusal is a result. What no budget foresaw is refused as BROKEN, with the error's type.
     """
     if memory.size(source) > MAX_SOURCE:
-        return _refusal("BUDGET_BYTES", "the file is larger than the budget")
+        return _too_large(job, memory.read(source, 1 << 16))
     try:
         return _TASKS[job["task"]](job, memory.read(source), out)
     except Refusal as refusal:
@@ -56,6 +56,20 @@ def run(job: dict[str, Any], source: int, out: int) -> dict[str, Any]:
 
 
 _EFBIG = 27
+
+
+def _too_large(job: dict[str, Any], head: bytes) -> dict[str, Any]:
+    """A film of a gigabyte is still a film: what would be refused anyway is named by its head, the rest is over the budget."""
+    code = kinds.family(head)
+    markable = code == "pdf" or code in images.FORMATS
+    reason = "BUDGET_BYTES" if markable else "NOT_MARKABLE"
+    if job["task"] == "inspect":
+        return kinds.refused_kind(code, reason).as_dict()
+    return _refusal(
+        reason,
+        "the file is larger than the budget" if markable else f"files of kind {code} cannot carry a mark",
+        code,
+    )
 
 
 def _refusal(code: str, detail: str, kind: str = "unknown") -> dict[str, Any]:

@@ -77,8 +77,8 @@ def tiles(view: tuple[float, float], tile: Block, size: float) -> Iterator[Matri
     """Matrices from the block's 1/1000 em to the view: rows on a slant, every second one shifted by half a step."""
     unit = size / EM
     cos, sin = math.cos(SLANT), math.sin(SLANT)
-    step_x = tile.width * unit + 3.0 * size
-    step_y = tile.height * unit + 4.2 * size
+    step_x = tile.width * unit + 4.0 * size
+    step_y = tile.height * unit + 5.5 * size
     centre = (view[0] / 2, view[1] / 2)
     reach = math.hypot(*view) / 2
     rows, columns = math.ceil(reach / step_y) + 1, math.ceil(reach / step_x) + 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watermark import kinds, memory, worker
+from watermark import job, kinds, memory, worker
 from watermark.report import Report
 
 Marked = Callable[..., tuple[bytes | None, Report]]
@@ -102,6 +102,20 @@ def test_any_bytes_get_a_kind(data: bytes, start: bytes) -> None:
     kind = kinds.identify(start + data)
     assert kind.treatment == "refuse"
     assert kind.reason
+
+
+def test_what_is_over_the_budget_is_still_named(a4: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "MAX_SOURCE", 100)
+    out = memory.create("out")
+    for data, code, reason in ((a4, "pdf", "BUDGET_BYTES"), (b"\x1aE\xdf\xa3" + bytes(200), "matroska", "NOT_MARKABLE")):
+        fd = memory.create("source", data)
+        kind = job.run({"task": "inspect"}, fd, out)
+        report = job.run({"task": "mark"}, fd, out)
+        os.close(fd)
+        assert (kind["code"], kind["treatment"], kind["reason"]) == (code, "refuse", reason)
+        assert (report["kind"], report["status"], report["reason"]) == (code, "refused", reason)
+    assert memory.size(out) == 0
+    os.close(out)
 
 
 def test_the_child_gives_the_same_kind(picture: Callable[..., bytes]) -> None:

@@ -55,7 +55,7 @@ def _walled(attempt: str) -> int:
     "attempt",
     [
         "open('/etc/passwd')",
-        "open('/tmp/canary', 'w')",
+        "open('/canary', 'w')",
         "os.listdir('/')",
         "os.stat('/etc/passwd')",
         "socket.socket()",
@@ -65,7 +65,7 @@ def _walled(attempt: str) -> int:
         "os.execv('/bin/true', ['true'])",
         "subprocess.run(['true'])",
         "os.kill(os.getppid(), 0)",
-        "os.mkdir('/tmp/canary')",
+        "os.mkdir('/canary')",
         "os.unlink('/etc/hostname')",
         "os.setuid(0)",
         "os.memfd_create('x')",
