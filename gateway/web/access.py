@@ -23,7 +23,8 @@ class Access:
     """The coarse door of one route; services decide finely.
 
     `kind`: public (no session needed), half (password accepted), staff, partner, any (staff or partner). `roles` None: every role
-    of that kind. `max_body` bytes of a request; `limit` further tries per address, such as "30/minute".
+    of that kind. `max_body` bytes of a request; `limit` tries per address beside the general limit, such as "30/minute", reading
+    not counted.
     """
 
     kind: Kind

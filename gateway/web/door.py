@@ -1,6 +1,8 @@
 """The door of every request: rate, who may enter, body size, forged requests, a code given along; each refusal recorded."""
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 import structlog
@@ -9,12 +11,13 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from limits import RateLimitItem, parse
+from limits.errors import StorageError
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing.exceptions import RoutingException
 from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.audit.service import record, record_refusal
-from gateway.errors import Invalid, NotAllowed, NotFound, Refused, SealGateError, TooMany
+from gateway.errors import Invalid, NotAllowed, NotFound, Refused, SealGateError, TooMany, Unavailable
 from gateway.principal import SYSTEM
 from gateway.web import visitor
 from gateway.web.access import Access, declared
@@ -32,7 +35,7 @@ _log = structlog.get_logger("gateway.web")
 def install(app: Flask, limiter_url: str) -> None:
     """Puts the checks in their order; the token against forged requests is looked at after it is known who may enter."""
     app.extensions[LIMITER] = Limiter(
-        get_remote_address, app=app, storage_uri=limiter_url, headers_enabled=False
+        get_remote_address, app=app, storage_uri=limiter_url, storage_options={"wrap_exceptions": True}
     )
     app.before_request(_enter)
     app.config["WTF_CSRF_TIME_LIMIT"] = None
@@ -44,7 +47,9 @@ def install(app: Flask, limiter_url: str) -> None:
 
 def _enter() -> None:
     if request.endpoint == STATIC:
-        _spend(FILES, STATIC, get_remote_address())
+        # The portal's own files hold nothing worth refusing when the counters are out of reach.
+        with suppress(Unavailable):
+            _spend(FILES, STATIC, get_remote_address())
         return
     if request.url_rule is None:
         _limit(None)
@@ -92,10 +97,21 @@ def _limit(opened: Access | None) -> None:
 
 
 def _spend(item: RateLimitItem, scope: str, key: str) -> None:
+    if _counters().enabled and not _hit(item, scope, key):
+        reset = _counters().limiter.get_window_stats(item, scope, key).reset_time
+        raise TooMany(max(1, round(reset - time.time())))
+
+
+def _hit(item: RateLimitItem, *key: str) -> bool:
+    try:
+        return bool(_counters().limiter.hit(item, *key))
+    except StorageError as failure:
+        raise Unavailable("LIMITER") from failure
+
+
+def _counters() -> Limiter:
     limiter: Limiter = current_app.extensions[LIMITER]
-    if limiter.enabled and not limiter.limiter.hit(item, scope, key):
-        reset = limiter.limiter.get_window_stats(item, scope, key).reset_time
-        raise TooMany(max(1, round(reset - visitor.now().timestamp())))
+    return limiter
 
 
 def _take_code() -> AnyResponse | None:
@@ -157,5 +173,4 @@ def _written(write: Callable[[], object]) -> None:
 
 def _first_this_minute() -> bool:
     # One entry a minute tells of a flood; thousands would be another flood.
-    limiter: Limiter = current_app.extensions[LIMITER]
-    return bool(limiter.limiter.hit(NOTED, "noted", visitor.actor().label, get_remote_address()))
+    return _hit(NOTED, "noted", visitor.actor().label, get_remote_address())

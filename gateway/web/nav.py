@@ -41,9 +41,11 @@ class Entry:
         return url_for(self.endpoint)
 
     @property
-    def current(self) -> bool:
-        """Whether its page is the one shown."""
-        return request.endpoint == self.endpoint
+    def current(self) -> str | None:
+        """How the shown page lies to this one, as aria-current says it: `page` itself, `true` for a page below it, else None."""
+        if request.endpoint == self.endpoint:
+            return "page"
+        return "true" if request.path.startswith(self.url.rstrip("/") + "/") else None
 
 
 def nav(

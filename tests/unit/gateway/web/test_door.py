@@ -167,6 +167,15 @@ def test_an_address_has_a_general_limit(portal: Any) -> None:
     assert portal.strangers() == {"TOO_MANY": 1}
 
 
+def test_without_its_counters_the_portal_does_nothing(build: Any) -> None:
+    browser = build(limiter_url="redis://127.0.0.1:1/0").client("archivist")
+    answer = browser.get("/both")
+    assert answer.status_code == 503
+    assert "LIMITER" in answer.get_data(as_text=True)
+    with browser.get("/static/sealgate.css") as file:
+        assert file.status_code == 200
+
+
 @pytest.mark.parametrize(
     "host",
     [

@@ -34,6 +34,15 @@ def test_the_present_page_is_marked(portal: Any) -> None:
     assert re.findall(r'<a href="([^"]+)" aria-current="page">', text) == ["/staff"]
 
 
+def test_a_page_below_an_entry_marks_it(build: Any) -> None:
+    bp = Blueprint("tree", __name__)
+    bp.add_url_rule("/tree", "tree", access("staff")(lambda: "x"))
+    nav(bp, "树", "tree")
+    browser = build([bp]).client("archivist")
+    assert '<a href="/tree" aria-current="true">' in browser.get("/tree/leaf").get_data(as_text=True)
+    assert '<a href="/tree">' in browser.get("/trees").get_data(as_text=True)
+
+
 def test_groups_have_names_and_empty_ones_are_left_out(portal: Any) -> None:
     text = portal.client("business").get("/staff").get_data(as_text=True)
     assert "<b>待办</b>" in text
