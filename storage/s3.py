@@ -78,6 +78,7 @@ def make_client(endpoint: str, access_key: str, secret_key: str, region: str) ->
 class S3Store:
     """An object store in one bucket, below `prefix`.
 
+    That writes never overwrite rests on the server's honouring `If-None-Match: *`, as MinIO and SeaweedFS do.
     A call that fails by network or by the server's own fault is repeated until `deadline_s` seconds have gone,
     so an operation on one request ends within the deadline and one more request time-out.
     """
@@ -140,8 +141,6 @@ class S3Store:
         name = self._name(key)
         listed: Any = [{"PartNumber": part.number, "ETag": part.etag} for part in check_parts(parts)]
         try:
-            # Servers differ in whether they honour the condition on joining, so it is asked beforehand as well.
-            self._refuse_existing(name)
             done = self._call(
                 "complete_multipart_upload",
                 Key=name,
@@ -189,11 +188,6 @@ class S3Store:
             with suppress(StorageError):
                 self.abort(key, upload)
             raise
-
-    def _refuse_existing(self, name: str) -> None:
-        with suppress(NotFound):
-            self._head(name)
-            raise Conflict("the key exists")
 
     def _completed(self, key: str, name: str, parts: Sequence[Part], refusal: StorageError) -> Stat:
         """Return the object when it is these parts joined; else raise what the server said."""

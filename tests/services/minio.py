@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -142,6 +143,8 @@ def running_minio(folder: Path) -> Iterator[Minio]:
 def _run(folder: Path) -> None:
     """Serve until interrupted; the connection stands in a file that only the owner reads."""
     folder.mkdir(parents=True, exist_ok=True)
+    # Unhandled, a termination would end this process and leave the server behind.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with running_minio(folder) as minio:
         handle = os.open(folder / "connection.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w") as out:

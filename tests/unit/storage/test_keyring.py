@@ -118,3 +118,17 @@ def test_connections_of_ended_threads_are_closed(keyring):
 
 def test_the_kek_folder_stands_beside_the_keyring_in_one_import():
     assert KekFolder.__module__ == "storage.kek"
+
+
+def test_many_destroyed_wraps_leave_no_trace(tmp_path, keyring):
+    for number in range(300):
+        keyring.create(f"object-{number:03d}")
+    with sqlite3.connect(tmp_path / "ring" / "keyring.db") as database:
+        rows = database.execute("SELECT object_id, wrapped FROM wraps").fetchall()
+    database.close()
+    gone = [row for row in rows if int(row[0][-3:]) % 3]
+    for name, _ in gone:
+        keyring.destroy(name)
+    traces = b"".join(path.read_bytes() for path in (tmp_path / "ring").iterdir())
+    assert [name for name, wrapped in gone if wrapped in traces or name.encode() in traces] == []
+    assert all(wrapped in traces for name, wrapped in rows if int(name[-3:]) % 3 == 0)
