@@ -14,7 +14,17 @@ from gateway.errors import NotFound
 from gateway.identity.models import Contact, Organisation
 from gateway.jobs.service import view
 from gateway.principal import Actor
-from gateway.sharing.models import Bundle, Collection, Copy, Counter, RevealedSecret, Share, ShareContact, ShareItem, Transfer
+from gateway.sharing.models import (
+    Bundle,
+    Collection,
+    Copy,
+    Counter,
+    RevealedSecret,
+    Share,
+    ShareContact,
+    ShareItem,
+    Transfer,
+)
 from gateway.sharing.queries.results import (
     BundlePage,
     BundleRow,
@@ -50,7 +60,9 @@ def my_shares(deps: Deps, *, actor: Actor, now: datetime) -> MyHome:
         )
         shares = [_share(session, row, actor, now) for row in session.scalars(query)]
         covered, pledge = _standing(session, actor, now)
-        waiting = select(Agreement.number).where(Agreement.signer_id == actor.id, Agreement.state.in_(("SENT", "VIEWED")))
+        waiting = select(Agreement.number).where(
+            Agreement.signer_id == actor.id, Agreement.state.in_(("SENT", "VIEWED"))
+        )
         return MyHome(
             live=tuple(s for s in shares if s.live),
             ended=tuple(reversed([s for s in shares if not s.live])),
@@ -62,7 +74,10 @@ def my_shares(deps: Deps, *, actor: Actor, now: datetime) -> MyHome:
 
 def _standing(session: Session, actor: Actor, now: datetime) -> tuple[bool, bool]:
     query = select(Agreement.id).where(
-        Agreement.organisation_id == actor.organisation, Agreement.state.in_(GOVERNING), Agreement.valid_from <= now, Agreement.valid_to > now
+        Agreement.organisation_id == actor.organisation,
+        Agreement.state.in_(GOVERNING),
+        Agreement.valid_from <= now,
+        Agreement.valid_to > now,
     )
     current = list(session.scalars(query))
     return bool(current), bool(current) and not any(pledging.pledged(session, actor.id, a) for a in current)
@@ -71,7 +86,9 @@ def _standing(session: Session, actor: Actor, now: datetime) -> tuple[bool, bool
 def my_share(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> MyShare:
     """One share; raises NotFound unless it names this contact and was in force at some time."""
     with deps.database.read() as session:
-        named = select(ShareContact.id).where(ShareContact.share_id == share_id, ShareContact.contact_id == actor.id)
+        named = select(ShareContact.id).where(
+            ShareContact.share_id == share_id, ShareContact.contact_id == actor.id
+        )
         share = session.get(Share, share_id)
         if share is None or share.state not in SHOWN or session.scalars(named).first() is None:
             raise NotFound
@@ -83,7 +100,11 @@ def _share(session: Session, share: Share, actor: Actor, now: datetime) -> MySha
     items = tuple(_items(session, share, actor))
     state = SHARE.states[share.state]
     hours, left = _hours(share, now)
-    bundles = select(Bundle).where(Bundle.share_id == share.id, Bundle.contact_id == actor.id).order_by(Bundle.prepared_at.desc())
+    bundles = (
+        select(Bundle)
+        .where(Bundle.share_id == share.id, Bundle.contact_id == actor.id)
+        .order_by(Bundle.prepared_at.desc())
+    )
     return MyShare(
         id=share.id,
         number=share.number,
@@ -121,7 +142,9 @@ def _items(session: Session, share: Share, actor: Actor) -> list[MyItem]:
         .order_by(Item.case_id, Item.number)
     )
     return [
-        MyItem(item.id, item.title, row.kind or "", row.pages or 0, row.size or 0, *spent.get(item.id, (0, 0)))
+        MyItem(
+            item.id, item.title, row.kind or "", row.pages or 0, row.size or 0, *spent.get(item.id, (0, 0))
+        )
         for item, row in session.execute(query)
     ]
 
@@ -153,9 +176,20 @@ def bundle_row(session: Session, bundle: Bundle) -> BundleRow:
 
 def copies_of(session: Session, bundle_id: str) -> tuple[CopyRow, ...]:
     """The copies in a bundle by number."""
-    query = select(Copy, Item.title).join(Item, Item.id == Copy.item_id).where(Copy.bundle_id == bundle_id).order_by(Copy.number)
+    query = (
+        select(Copy, Item.title)
+        .join(Item, Item.id == Copy.item_id)
+        .where(Copy.bundle_id == bundle_id)
+        .order_by(Copy.number)
+    )
     return tuple(
-        CopyRow(copy.number, *parts(copy.number), title, copy.file_name, len((copy.report or {}).get("pages") or []))
+        CopyRow(
+            copy.number,
+            *parts(copy.number),
+            title,
+            copy.file_name,
+            len((copy.report or {}).get("pages") or []),
+        )
         for copy, title in session.execute(query)
     )
 
@@ -200,7 +234,11 @@ def _left(session: Session, bundle: Bundle) -> tuple[int, int]:
     query = (
         select(Counter)
         .join(Copy, Copy.item_id == Counter.item_id)
-        .where(Copy.bundle_id == bundle.id, Counter.share_id == bundle.share_id, Counter.contact_id == bundle.contact_id)
+        .where(
+            Copy.bundle_id == bundle.id,
+            Counter.share_id == bundle.share_id,
+            Counter.contact_id == bundle.contact_id,
+        )
     )
     rows = list(session.scalars(query))
     return min((max(0, r.limit - r.used) for r in rows), default=0), min((r.limit for r in rows), default=0)
@@ -239,7 +277,12 @@ def ticket_file(deps: Deps, ticket: str, *, actor: Actor, now: datetime) -> Tick
     digest = hashlib.sha256(ticket.encode()).hexdigest()
     with deps.database.read() as session:
         found = session.scalars(select(Collection).where(Collection.ticket_hash == digest)).first()
-        if found is None or found.contact_id != actor.id or found.session_id != actor.session or now >= found.window_until:
+        if (
+            found is None
+            or found.contact_id != actor.id
+            or found.session_id != actor.session
+            or now >= found.window_until
+        ):
             raise NotFound
         bundle = session.get_one(Bundle, found.bundle_id)
         return TicketFile(bundle.size, bundle.sha256 or "")
@@ -270,6 +313,12 @@ def _record_row(session: Session, found: Collection, bundle: Bundle, share: Shar
         size=bundle.size,
         sha256=bundle.sha256 or "",
         at=found.at,
-        outcome="COMPLETED" if "COMPLETED" in outcomes else "ABORTED" if "ABORTED" in outcomes else "RUNNING" if "RUNNING" in outcomes else "",
+        outcome="COMPLETED"
+        if "COMPLETED" in outcomes
+        else "ABORTED"
+        if "ABORTED" in outcomes
+        else "RUNNING"
+        if "RUNNING" in outcomes
+        else "",
         receipt=receipt(session, found.collect_leaf),
     )

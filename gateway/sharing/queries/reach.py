@@ -63,12 +63,16 @@ def decides(session: Session, share: Share, actor: Actor) -> bool:
         return False
     if share.state == "DEPT_REVIEW":
         return actor.has(Role.DGM) if head_is_missing(session, share) else heads(share, actor)
-    return (share.state == "ARC_REVIEW" and actor.has(Role.ARC)) or (share.state == "GM_REVIEW" and actor.has(Role.GM))
+    return (share.state == "ARC_REVIEW" and actor.has(Role.ARC)) or (
+        share.state == "GM_REVIEW" and actor.has(Role.GM)
+    )
 
 
 def _deciders(session: Session, share: Share) -> set[str]:
     query = select(Approval).where(
-        Approval.share_id == share.id, Approval.version_hash == share.version_hash, Approval.decision == "CONSENT"
+        Approval.share_id == share.id,
+        Approval.version_hash == share.version_hash,
+        Approval.decision == "CONSENT",
     )
     return {person for row in session.scalars(query) for person in (row.approver, row.acting_for) if person}
 
@@ -77,7 +81,11 @@ def acts(session: Session, share: Share, actor: Actor, now: datetime) -> Acts:
     """What the reader is offered: the process table's moves, cut to who they are."""
     offered = {move.event: move for move in SHARE.offered(share.state, actor)}
     own, deciding = share.requester == actor.id, decides(session, share, actor)
-    consents = [m for m in offered.values() if m.event in ("consent_dept", "consent_arc", "consent_arc_major", "approve")]
+    consents = [
+        m
+        for m in offered.values()
+        if m.event in ("consent_dept", "consent_arc", "consent_arc_major", "approve")
+    ]
     wanted = "consent_arc_major" if share.major else "consent_arc"
     fitting = [m for m in consents if share.state != "ARC_REVIEW" or m.event == wanted]
     return Acts(

@@ -37,7 +37,12 @@ STAGES = ("DEPT", "ARC", "GM")
 
 def share_list(deps: Deps, asked: ShareFilter, *, actor: Actor, now: datetime) -> ShareList:
     """The newest shares the reader may know of; titles masked as policy.md §1 says."""
-    query = select(Share).where(visible_shares(actor)).order_by(Share.created_at.desc(), Share.number.desc()).limit(MOST)
+    query = (
+        select(Share)
+        .where(visible_shares(actor))
+        .order_by(Share.created_at.desc(), Share.number.desc())
+        .limit(MOST)
+    )
     if asked.state:
         query = query.where(Share.state == asked.state)
     if asked.purpose:
@@ -66,7 +71,11 @@ def waiting_count(deps: Deps, *, actor: Actor) -> int:
 def _waiting(session: Session, actor: Actor) -> list[Share]:
     if not actor.has(Role.HOD, Role.DGM, Role.ARC, Role.GM):
         return []
-    query = select(Share).where(Share.state.in_(REVIEWS), visible_shares(actor)).order_by(Share.due_at, Share.number)
+    query = (
+        select(Share)
+        .where(Share.state.in_(REVIEWS), visible_shares(actor))
+        .order_by(Share.due_at, Share.number)
+    )
     return [share for share in session.scalars(query) if decides(session, share, actor)]
 
 
@@ -97,7 +106,9 @@ def share_page(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> Sha
             acts=acts(session, share, actor, now),
             masked=masked,
             own=share.requester == actor.id,
-            uncollected=sum(1 for line in states if line.collected_at is None and line.tone in ("ok", "wait")),
+            uncollected=sum(
+                1 for line in states if line.collected_at is None and line.tone in ("ok", "wait")
+            ),
             collected=sum(1 for line in states if line.collected_at is not None),
         )
 
@@ -184,15 +195,25 @@ def _contacts(session: Session, share: Share, now: datetime) -> list[ContactLine
         .where(ShareContact.share_id == share.id)
         .order_by(Organisation.name, Contact.name)
     )
-    return [_contact(session, share, contact, organisation, now) for contact, organisation in session.execute(query)]
+    return [
+        _contact(session, share, contact, organisation, now)
+        for contact, organisation in session.execute(query)
+    ]
 
 
-def _contact(session: Session, share: Share, contact: Contact, organisation: Organisation, now: datetime) -> ContactLine:
+def _contact(
+    session: Session, share: Share, contact: Contact, organisation: Organisation, now: datetime
+) -> ContactLine:
     agreements = select(Agreement).where(
-        Agreement.organisation_id == organisation.id, Agreement.state.in_(GOVERNING), Agreement.valid_from <= now, Agreement.valid_to > now
+        Agreement.organisation_id == organisation.id,
+        Agreement.state.in_(GOVERNING),
+        Agreement.valid_from <= now,
+        Agreement.valid_to > now,
     )
     held = session.scalars(agreements.order_by(Agreement.created_at.desc())).first()
-    counters = list(session.scalars(select(Counter).where(Counter.share_id == share.id, Counter.contact_id == contact.id)))
+    counters = list(
+        session.scalars(select(Counter).where(Counter.share_id == share.id, Counter.contact_id == contact.id))
+    )
     return ContactLine(
         id=contact.id,
         name=contact.name,
@@ -233,11 +254,18 @@ def _copy(copy: Copy, bundle: Bundle, found: Collection | None) -> CopyLine:
 
 def _approvals(session: Session, share: Share) -> list[ApprovalLine]:
     query = select(Approval).where(Approval.share_id == share.id).order_by(Approval.at)
-    lines = [ApprovalLine(a.stage, a.decision, _name(session, a.approver), a.at, a.reason) for a in session.scalars(query)]
+    lines = [
+        ApprovalLine(a.stage, a.decision, _name(session, a.approver), a.at, a.reason)
+        for a in session.scalars(query)
+    ]
     if share.state not in REVIEWS:
         return lines
     needed = stages(share.major)
-    return lines + [ApprovalLine(s, "", "", None, "") for s in STAGES[STAGES.index(STAGE_OF[share.state]) :] if s in needed]
+    return lines + [
+        ApprovalLine(s, "", "", None, "")
+        for s in STAGES[STAGES.index(STAGE_OF[share.state]) :]
+        if s in needed
+    ]
 
 
 def _bundles(session: Session, share_id: str) -> Sequence[str]:

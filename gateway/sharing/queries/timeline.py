@@ -12,7 +12,15 @@ from gateway.sharing.queries.results import TimeEntry
 
 MOST = 100
 BINDING = frozenset(
-    {"share.consent_dept", "share.consent_arc", "share.consent_arc_major", "share.approve", "share.activate", "share.revoke", "share.withdraw"}
+    {
+        "share.consent_dept",
+        "share.consent_arc",
+        "share.consent_arc_major",
+        "share.approve",
+        "share.activate",
+        "share.revoke",
+        "share.withdraw",
+    }
 )
 WORDS: dict[str, Text] = {
     "share.draft": Text("{who}新建了共享", "{who} made a draft"),
@@ -20,7 +28,9 @@ WORDS: dict[str, Text] = {
     "share.submit": Text("{who}提交审批", "{who} submitted it"),
     "share.consent_dept": Text("{who}同意（部门）", "{who} consented for the department"),
     "share.consent_arc": Text("{who}同意（档案）", "{who} consented for the archive"),
-    "share.consent_arc_major": Text("{who}同意（档案），报总经理", "{who} consented for the archive, to the general manager"),
+    "share.consent_arc_major": Text(
+        "{who}同意（档案），报总经理", "{who} consented for the archive, to the general manager"
+    ),
     "share.approve": Text("{who}批准", "{who} approved"),
     "share.reject_dept": Text("{who}驳回：{reason}", "{who} rejected it: {reason}"),
     "share.reject_arc": Text("{who}驳回：{reason}", "{who} rejected it: {reason}"),
@@ -46,7 +56,9 @@ WORDS: dict[str, Text] = {
     "bundle.abandon": Text("未领副本作废：{cause}", "Uncollected copies voided: {cause}"),
     "bundle.collect": Text("{who}领取了 {copies}", "{who} collected {copies}"),
     "bundle.reveal": Text("{who}查看了口令", "{who} was shown the passphrase"),
-    "bundle.acknowledge": Text("{who}已保存口令，口令已删除", "{who} kept the passphrase; it is deleted here"),
+    "bundle.acknowledge": Text(
+        "{who}已保存口令，口令已删除", "{who} kept the passphrase; it is deleted here"
+    ),
     "release.completed": Text("文件传送完成，{bytes} 字节", "The file was sent, {bytes} bytes"),
     "release.aborted": Text("文件传送中断于第 {bytes} 字节", "The transfer stopped at byte {bytes}"),
     "refused": Text("拒绝了{who}的请求：{code} {conditions}", "Refused {who}: {code} {conditions}"),
@@ -57,7 +69,9 @@ def timeline(session: Session, share_id: str, bundles: Sequence[str]) -> tuple[T
     """The share's own entries and those of its bundles, newest first."""
     found = {e.id: e for e in log.page(session, LogFilter(share=share_id), limit=MOST).entries}
     for bundle in bundles:
-        found.update({e.id: e for e in log.page(session, LogFilter(object=("bundle", bundle)), limit=MOST).entries})
+        found.update(
+            {e.id: e for e in log.page(session, LogFilter(object=("bundle", bundle)), limit=MOST).entries}
+        )
     # Entries that wait for their number are the newest of their moment.
     ordered = sorted(found.values(), key=lambda e: (e.at, e.seq is None, e.seq or 0), reverse=True)
     return tuple(_entry(session, e) for e in ordered if e.event in WORDS)
@@ -78,13 +92,27 @@ def _entry(session: Session, entry: LogEntry) -> TimeEntry:
 
 
 def _joined(values: object) -> str:
-    return "、".join(str(v) for v in values) if isinstance(values, Iterable) and not isinstance(values, str) else ""
+    return (
+        "、".join(str(v) for v in values)
+        if isinstance(values, Iterable) and not isinstance(values, str)
+        else ""
+    )
 
 
 def _who(session: Session, entry: LogEntry) -> str:
     kind, _, identifier = entry.personal.get("actor.label", "").partition(":")
-    row = session.get(Account, identifier) if kind == "staff" else session.get(Contact, identifier) if kind == "contact" else None
-    return row.name if row is not None else entry.personal.get("actor.name", "") or ("系统" if entry.actor == "system" else "–")
+    row = (
+        session.get(Account, identifier)
+        if kind == "staff"
+        else session.get(Contact, identifier)
+        if kind == "contact"
+        else None
+    )
+    return (
+        row.name
+        if row is not None
+        else entry.personal.get("actor.name", "") or ("系统" if entry.actor == "system" else "–")
+    )
 
 
 def proof_of(seq: int | None, checkpoint: int | None) -> Text:

@@ -68,7 +68,10 @@ def case_choices(deps: Deps, *, actor: Actor, now: datetime) -> tuple[CaseChoice
         counts[item.case_id] = counts.get(item.case_id, 0) + 1
     with deps.database.read() as session:
         cases = [session.get_one(Case, case_id) for case_id in counts]
-        return tuple(CaseChoice(c.id, c.number or c.temp_no, c.title, counts[c.id]) for c in sorted(cases, key=lambda c: c.number or ""))
+        return tuple(
+            CaseChoice(c.id, c.number or c.temp_no, c.title, counts[c.id])
+            for c in sorted(cases, key=lambda c: c.number or "")
+        )
 
 
 def wizard_choices(deps: Deps, case_id: str, *, actor: Actor, now: datetime) -> WizardChoices:
@@ -107,7 +110,9 @@ def draft_values(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> D
         if share is None or share.requester != actor.id or share.state != "DRAFT":
             raise NotFound
         items = tuple(session.scalars(select(ShareItem.item_id).where(ShareItem.share_id == share.id)))
-        contacts = tuple(session.scalars(select(ShareContact.contact_id).where(ShareContact.share_id == share.id)))
+        contacts = tuple(
+            session.scalars(select(ShareContact.contact_id).where(ShareContact.share_id == share.id))
+        )
         return DraftValues(
             number=share.number,
             case=_case(session, items),

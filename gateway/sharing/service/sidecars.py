@@ -11,8 +11,8 @@ from gateway.principal import Actor
 from gateway.release import Ask, decide, sidecar
 from gateway.sharing.models import Bundle, Collection, Copy, Share, ShareContact, ShareItem
 from gateway.sharing.rules import LIVE, REVIEWS
-from gateway.sharing.service.drafting import submit_checklist
 from gateway.sharing.service.sealing import SIDECARS, object_id
+from gateway.sharing.service.submitting import submit_checklist
 
 COLLECT_RECEIPT = "collect.tlog-proof"
 OPEN_STATES = ("READY", "COLLECTED")
