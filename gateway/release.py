@@ -40,8 +40,7 @@ class Ask:
     contact, from where.
 
     `items` are (item id, version). `bundle` names the bundle collected, when there is one.
-    `duty_purpose` is the purpose code
-    of a duty view, `purpose` that of the share: the legal basis of each item must serve it.
+    `duty_purpose` is the purpose code of a duty view.
     """
 
     exit: policy.Exit
@@ -54,7 +53,6 @@ class Ask:
     right: str | None = None
     bundle: str | None = None
     duty_purpose: str | None = None
-    purpose: str | None = None
 
 
 FactSource = Callable[[Deps, Session, Ask], Mapping[str, Any]]

@@ -1,6 +1,6 @@
 """What the archive tells the release decision, and which items may be put into a share (policy.md §4)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,6 +45,7 @@ def _fact(session: Session, item_id: str, version: int, ask: Ask) -> ItemFact | 
     if item is None or case is None or row is None:
         return None
     ready = row.state == "READY" and row.sha256 is not None
+    bases = _live_bases(session, case.client_id)
     return ItemFact(
         id=item.id,
         version=version,
@@ -56,21 +57,25 @@ def _fact(session: Session, item_id: str, version: int, ask: Ask) -> ItemFact | 
         markable=ready and row.markable,
         scan=row.scan.lower(),
         intact=ready,
-        basis=has_basis(session, case.client_id, item.classes, _purpose(ask)),
+        # Looking at one's own archive serves what it was collected for: any live basis will do there.
+        basis=_covers(bases, item.classes, None if ask.exit == "duty_view" else ANY_PURPOSE),
         newest=version == item.version,
+        purposes=frozenset(p for p in PURPOSES if _covers(bases, item.classes, p)),
     )
-
-
-def _purpose(ask: Ask) -> str | None:
-    # Looking at one's own archive serves what it was collected for: any live basis will do there.
-    return None if ask.exit == "duty_view" else ask.purpose or ""
 
 
 def has_basis(session: Session, client_id: str, classes: Iterable[str], purpose: str | None) -> bool:
     """Whether every class has a live legal basis for the purpose, or a general one; purpose None asks for any live basis."""
+    return _covers(_live_bases(session, client_id), classes, purpose)
+
+
+def _live_bases(session: Session, client_id: str) -> Sequence[LegalBasis]:
     query = select(LegalBasis).where(LegalBasis.client_id == client_id, LegalBasis.ended_at.is_(None))
-    rows = session.scalars(query.execution_options(populate_existing=True)).all()
-    held = {r.field_class for r in rows if purpose is None or r.purpose in (purpose, ANY_PURPOSE)}
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def _covers(bases: Sequence[LegalBasis], classes: Iterable[str], purpose: str | None) -> bool:
+    held = {b.field_class for b in bases if purpose is None or b.purpose in (purpose, ANY_PURPOSE)}
     wanted = set(classes)
     return bool(wanted) and wanted <= held
 

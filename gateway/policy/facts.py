@@ -59,7 +59,7 @@ class AgreementFact:
 @dataclass(frozen=True)
 class ItemFact:
     """One item version asked for. `markable`, `filed`, `alive`, `intact`, `basis` as their conditions say;
-    `scan` is clean, unscanned or infected."""
+    `scan` is clean, unscanned or infected. `basis` serves any purpose, `purposes` are those that a narrower basis serves."""
 
     id: str
     version: int
@@ -73,6 +73,7 @@ class ItemFact:
     intact: bool
     basis: bool
     newest: bool = True
+    purposes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

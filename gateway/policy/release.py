@@ -186,6 +186,12 @@ def _item(facts: Facts, _: Parameters) -> Verdict:
     return _items(facts, lambda i: listed.get(i.id) == i.version)
 
 
+def _basis(facts: Facts, _: Parameters) -> Verdict:
+    # A basis that serves every purpose will do; else it has to serve the share's own.
+    purpose = facts.share.purpose if facts.share else None
+    return _items(facts, lambda i: i.basis or purpose in i.purposes)
+
+
 def _right(facts: Facts, _: Parameters) -> Verdict:
     if facts.share is None:
         return facts.duty is True
@@ -241,7 +247,7 @@ CHECKS: Mapping[str, Check] = {
     "MARKED": lambda f, _: f.marked is True,
     "SCAN": lambda f, _: _items(f, lambda i: i.scan == "clean"),
     "HASH": lambda f, _: _items(f, lambda i: i.intact),
-    "BASIS": lambda f, _: _items(f, lambda i: i.basis),
+    "BASIS": _basis,
     "BORDER": _border,
     "ISSUER": lambda f, _: f.issuer_active is True,
     "RATE": _rate,

@@ -4,15 +4,17 @@ import pytest
 
 from gateway.archive import service
 from gateway.archive.facts import item_facts
+from gateway.policy.facts import Facts, ShareFact
+from gateway.policy.parameters import defaults
 from gateway.policy.release import release
 from gateway.release import Ask, gather
 
 WHY = "题名与内容不符，请更正后再提交。"
 
 
-def facts(house, items, *, exit="copy", purpose="P04", who="biz.sj", duty=None):
+def facts(house, items, *, exit="copy", who="biz.sj", duty=None):
     actor = house.actor(who)
-    ask = Ask(exit, "collect", actor, house.now, items=tuple(items), purpose=purpose, duty_purpose=duty)
+    ask = Ask(exit, "collect", actor, house.now, items=tuple(items), duty_purpose=duty)
     with house.deps.database.read() as session:
         return item_facts(house.deps, session, ask)
 
@@ -37,10 +39,22 @@ def test_the_basis_serves_the_shares_purpose_or_none(house, pdf):
     saved = service.create_client(house.deps, service.ClientEntry("示例客户乙"), actor=house.actor("biz.sj"), now=house.now)
     service.add_basis(house.deps, saved.id, ["F07"], "B2", "P01", actor=house.actor("biz.sj"), now=house.now)
     _, item = house.filed(saved.id, pdf)
-    assert facts(house, [(item, 1)], purpose="P01")["items"][0].basis
-    assert not facts(house, [(item, 1)], purpose="P04")["items"][0].basis
-    assert not facts(house, [(item, 1)], purpose=None)["items"][0].basis
-    assert facts(house, [(item, 1)], exit="duty_view", purpose=None, who="hod.sj", duty="P08")["items"][0].basis
+    (fact,) = facts(house, [(item, 1)])["items"]
+    assert (fact.basis, fact.purposes) == (False, frozenset({"P01"}))
+    assert facts(house, [(item, 1)], exit="duty_view", who="hod.sj", duty="P08")["items"][0].basis
+
+
+@pytest.mark.parametrize(("purpose", "state"), [("P01", "met"), ("P04", "unmet")])
+def test_the_decision_asks_for_the_shares_own_purpose(house, pdf, purpose, state):
+    saved = service.create_client(house.deps, service.ClientEntry("示例客户乙"), actor=house.actor("biz.sj"), now=house.now)
+    service.add_basis(house.deps, saved.id, ["F07"], "B2", "P01", actor=house.actor("biz.sj"), now=house.now)
+    _, item = house.filed(saved.id, pdf)
+    share = ShareFact(
+        "s", "GX", "DRAFT", "biz", purpose, None, None, "", frozenset(), frozenset(), frozenset(), {}, {}
+    )
+    found = Facts(house.now, share=share, **facts(house, [(item, 1)]))
+    decision = release("copy", "submit", found, defaults())
+    assert {c.code: c.state for c in decision.conditions}["BASIS"] == state
 
 
 def test_releases_wait_while_a_case_is_amended(house, pdf):
@@ -78,7 +92,7 @@ def test_who_is_on_duty(house, pdf, who, duty, allowed):
 
 def test_the_gate_finds_the_archives_conditions_met(house, pdf):
     _, item = house.filed(house.client(), pdf)
-    ask = Ask("copy", "submit", house.actor("biz.sj"), house.now, items=((item, 1),), purpose="P04")
+    ask = Ask("copy", "submit", house.actor("biz.sj"), house.now, items=((item, 1),))
     with house.deps.database.read() as session:
         decision = release("copy", "submit", gather(house.deps, session, ask), house.deps.parameters(session, house.now))
     states = {c.code: c.state for c in decision.conditions}
