@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import Conflict, KeyGone
+from storage.errors import Conflict, KeyGone, StorageError
 from storage.keyring import KekFolder, Keyring, PostgresKeyring, SqliteKeyring
 
 
@@ -80,6 +80,29 @@ def test_of_many_threads_one_makes_the_key(keyring):
         thread.join()
     assert len(made) == 1
     assert refused == made * 7
+
+
+def test_many_threads_make_read_and_destroy_beside_each_other(keyring):
+    failures = []
+
+    def work(worker: int) -> None:
+        try:
+            for number in range(15):
+                name = f"{worker}/{number}"
+                key = keyring.create(name)
+                assert keyring.key(name) == key
+                if number % 2:
+                    keyring.destroy(name)
+        except (AssertionError, StorageError) as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(list(keyring.names())) == 6 * 8
 
 
 @pytest.mark.services

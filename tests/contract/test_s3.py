@@ -270,6 +270,25 @@ def test_delete_takes_every_version_and_no_other_key(request, kind, prefix):
     assert "DeleteMarkers" not in left
 
 
+@pytest.mark.parametrize("kind", ["minio", "seaweed"])
+def test_a_bucket_without_versions_keeps_the_contract_too(request, kind):
+    server = request.getfixturevalue(f"{kind}_server")
+    raw = make_client(server.endpoint, server.access_key, server.secret_key, "us-east-1")
+    bucket = f"plain-{secrets.token_hex(6)}"
+    raw.create_bucket(Bucket=bucket)
+    store = S3Store(raw, bucket)
+    store.put("k", [b"one"])
+    store.put("large", [bytes(9 * MIB)])
+    with pytest.raises(Conflict):
+        store.put("k", [b"two"])
+    store.delete("k")
+    store.delete("large")
+    store.delete("k")
+    assert list(store.list()) == []
+    store.put("k", [b"three"])
+    assert b"".join(store.open("k")) == b"three"
+
+
 def test_a_locked_object_stays(minio_server):
     raw = make_client(minio_server.endpoint, minio_server.access_key, minio_server.secret_key, "us-east-1")
     bucket = f"locked-{secrets.token_hex(6)}"

@@ -75,7 +75,8 @@ def _install(target: Path) -> None:
             "GOBIN": out,
             "GOPATH": str(cache() / "go"),
             "GOCACHE": str(cache() / "go-build"),
-            "GOFLAGS": "-modcacherw",
+            # The module cache is removed afterwards, so it must not be read-only.
+            "GOFLAGS": f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip(),
             "CGO_ENABLED": "0",
         }
         command = [str(go), "install", "-trimpath", "-ldflags=-s -w", MODULE]

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import threading
 import tracemalloc
 
 import pytest
@@ -94,6 +95,29 @@ def test_versions_are_kept_apart_and_never_overwritten(sealed):
     with pytest.raises(NotFound):
         sealed.open("o", 1)
     assert b"".join(sealed.open("o", 2)) == b"two"
+
+
+def test_first_versions_written_together_share_one_key(sealed, keyring):
+    gate = threading.Barrier(6)
+
+    def write(version: int) -> None:
+        gate.wait()
+        sealed.put("o", version, [b"%d" % version])
+
+    threads = [threading.Thread(target=write, args=(version,)) for version in range(1, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [b"".join(sealed.open("o", version)) for version in range(1, 7)] == [
+        b"1",
+        b"2",
+        b"3",
+        b"4",
+        b"5",
+        b"6",
+    ]
+    assert list(keyring.names()) == ["o"]
 
 
 def replaced(store: MemoryStore, key: str, data: bytes) -> None:
