@@ -48,16 +48,15 @@ def _server(deps: Deps, host: str, port: int) -> Any:
 
 
 @contextmanager
-def running(deps: Deps, host: str = "127.0.0.1") -> Iterator[int]:
-    """The portal on a free port in background threads, for as long as the block lasts; yields the port."""
+def running(deps: Deps, host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """The portal in background threads, for as long as the block lasts; yields the port (a free one for 0)."""
     engine = Engine(deps)
-    server = _server(deps, host, 0)
-    port = server.effective_port
+    server = _server(deps, host, port)
     thread = threading.Thread(target=server.run, name="waitress", daemon=True)
     engine.start()
     thread.start()
     try:
-        yield port
+        yield int(server.effective_port)
     finally:
         server.close()
         engine.stop()

@@ -4,8 +4,14 @@ from alembic import context
 from sqlalchemy import create_engine
 
 from gateway.bootstrap import everything
+from gateway.db import UTCDateTime
 
 config = context.config
+
+
+def render(kind: str, item: object, _: object) -> str | bool:
+    """Writes our own column types in SQLAlchemy's words, so that a revision never depends on today's code."""
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UTCDateTime) else False
 
 
 def run() -> None:
@@ -15,6 +21,7 @@ def run() -> None:
         context.configure(
             connection=connection,
             target_metadata=everything(),
+            render_item=render,
             render_as_batch=connection.dialect.name == "sqlite",
         )
         with context.begin_transaction():
