@@ -1,5 +1,6 @@
 """A portal's parts in memory and a file database, with its first day done and a clock that tests move."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -125,7 +126,8 @@ def build(folder: Path, clock: Clock) -> Deps:
     database = Database(f"sqlite:///{folder / 'test.db'}", b"m" * 32)
     Base.metadata.create_all(database.engine)
     keks = KekFolder(folder / "keks")
-    keks.create(1)
+    if not keks.epochs:
+        keks.create(1)
     keyring = SqliteKeyring(folder / "keyring.db", keks)
     mailer = Mailer(database, Outbox(folder / "mail"), sender="a@example.com", company="示例", origin=settings.public_origin)
     mailer.resolve = service.addresses
@@ -152,29 +154,50 @@ def build(folder: Path, clock: Clock) -> Deps:
 def world(tmp_path: Path) -> Iterator[World]:
     clock = Clock()
     deps = build(tmp_path, clock)
-    yield World(deps, clock)
-    deps.database.close()
-    deps.keyring.close()  # type: ignore[attr-defined]
+    yield (made := World(deps, clock))
+    close(made)
 
 
-@pytest.fixture
-def staffed(world: World) -> tuple[World, dict[Role, Actor]]:
-    """The first day done: SYS, GM and ADM enrolled and signed in."""
+First = tuple[World, dict[Role, Actor]]
+Office = tuple[World, dict[Role, Actor], str]
+
+
+def close(world: World) -> None:
+    world.deps.database.close()
+    world.deps.keyring.close()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def first_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, World, dict[Role, Actor], str]]:
+    """Made once and copied for each test: hashing passwords is slow on purpose."""
+    folder = tmp_path_factory.mktemp("first-day")
+    world = World(build(folder, clock := Clock()), clock)
     people = {r: (f"{r.value.lower()}@example.com", f"{r.value} 某") for r in (Role.SYS, Role.GM, Role.ADM)}
     tokens = service.first_day(world.deps, people, now=world.now)
-    return world, {role: world.signed_in(world.enrol(token)) for role, token in tokens.items()}
+    actors = {role: world.signed_in(world.enrol(token)) for role, token in tokens.items()}
+    org = service.propose_organisation(
+        world.deps, name="示例建材供应商（虚构）", uscc="91310000132206289R", category="SUPPLIER", actor=actors[Role.ADM], now=world.now
+    )
+    service.verify_organisation(world.deps, org, how="营业执照原件", abroad=False, actor=actors[Role.ADM], now=world.now)
+    close(world)
+    yield folder, world, actors, org
 
 
 @pytest.fixture
-def office(staffed: tuple[World, dict[Role, Actor]]) -> tuple[World, dict[Role, Actor], str]:
-    """As `staffed`, with one verified organisation; its id is the third value."""
-    world, people = staffed
-    adm = people[Role.ADM]
-    org = service.propose_organisation(
-        world.deps, name="示例建材供应商（虚构）", uscc="91350100M000100Y43", category="SUPPLIER", actor=adm, now=world.now
-    )
-    service.verify_organisation(world.deps, org, how="营业执照原件", abroad=False, actor=adm, now=world.now)
-    return world, people, org
+def office(first_day: tuple[Path, World, dict[Role, Actor], str], tmp_path: Path) -> Iterator[Office]:
+    """The first day done, SYS, GM and ADM signed in, and one verified organisation; its id is the third value."""
+    folder, made, people, org = first_day
+    copy = shutil.copytree(folder, tmp_path / "portal")
+    clock = Clock(made.now)
+    world = World(build(copy, clock), clock, dict(made.seeds), dict(made.emails), dict(made.recovery))
+    yield world, people, org
+    close(world)
+
+
+@pytest.fixture
+def staffed(office: Office) -> First:
+    """As `office`, without the organisation's id."""
+    return office[:2]
 
 
 def refreshed(world: World, actor: Actor) -> Actor:

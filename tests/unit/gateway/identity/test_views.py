@@ -1,7 +1,6 @@
 """The pages of identity over the whole web layer: signing in, enrolling, staff and partner pages."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pyotp
@@ -37,10 +36,14 @@ class Browser:
         return self.client.post(path, data={"csrf_token": token[1], **fields}, base_url=ORIGIN)
 
 
-@pytest.fixture
-def app(world) -> Iterator[Flask]:
+def served(world) -> Flask:
     write_secret(world.deps.settings.keys / SESSION_KEY, b"k" * 64)
-    yield assemble(world.deps, Gate(world.deps), [bp])
+    return assemble(world.deps, Gate(world.deps), [bp])
+
+
+@pytest.fixture
+def app(office) -> Flask:
+    return served(office[0])
 
 
 def sign_in(world, browser: Browser, label: str) -> None:
@@ -100,7 +103,7 @@ def test_known_and_unknown_get_the_same_answer(app: Flask, staffed) -> None:
     assert plain(known) == plain(unknown) == plain(broken)
 
 
-def test_lock_out_page_is_the_same_for_unknown(app: Flask, world) -> None:
+def test_lock_out_page_is_the_same_for_unknown(app: Flask) -> None:
     browser = Browser(app)
     for _ in range(5):
         assert browser.post("/sign-in", email="nobody@example.com", password="x").status_code == 422
@@ -108,7 +111,8 @@ def test_lock_out_page_is_the_same_for_unknown(app: Flask, world) -> None:
     assert stopped.status_code == 429 and int(stopped.headers["Retry-After"]) > 0
 
 
-def test_opening_an_invitation_spends_nothing(app: Flask, world) -> None:
+def test_opening_an_invitation_spends_nothing(world) -> None:
+    app = served(world)
     people = {r: (f"{r.value.lower()}@example.com", "某人") for r in (Role.SYS, Role.GM, Role.ADM)}
     token = service.first_day(world.deps, people, now=world.now)[Role.GM]
     before, browser = world.events(), Browser(app)
