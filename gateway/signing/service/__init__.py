@@ -8,6 +8,7 @@ from gateway.signing.service.papers import certificate_pdf, evidence_zip, page_w
 from gateway.signing.service.pledging import accept_pledge
 from gateway.signing.service.signing import Signature, decline, sign, view
 from gateway.signing.service.templating import (
+    SAMPLE,
     approve_template,
     draft_template,
     ensure_default,
@@ -18,6 +19,7 @@ from gateway.signing.service.templating import (
 
 __all__ = [
     "FACTS",
+    "SAMPLE",
     "Scope",
     "Signature",
     "accept_pledge",
