@@ -28,7 +28,7 @@ def change_password(
 ) -> None:
     """A new password; needs the present one and a fresh second factor. Every other session ends, and the person is told.
 
-    Raises Invalid("current") for a wrong present password (counted like a failed sign-in), Invalid("password") for a bad new one.
+    Raises Invalid("current_password") for a wrong present password (counted like a failed sign-in), Invalid("password") for a bad new one.
     """
     person, stored = _present(deps, actor, "credential.password", now)
     against = lockout.counters(deps, person.email, actor.ip)
@@ -36,7 +36,7 @@ def change_password(
     if not verify(stored, current):
         lockout.failed(deps, against, now)
         record_refusal(deps.database, "WRONG_PASSWORD", actor=actor, obj=(actor.kind, actor.id), now=now, verb="credential.password")
-        raise Invalid("current", Text("当前密码不对。", "The present password is not right."))
+        raise Invalid("current_password", Text("当前密码不对。", "The present password is not right."))
     hashed = factors.hash_password(rules.check_password(password, email=person.email, name=actor.name))
     with deps.job(actor, "credential.password", (actor.kind, actor.id), now) as session:
         lockout.give_back(deps, session, against, now)
