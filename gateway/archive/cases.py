@@ -42,7 +42,10 @@ class CaseEntry:
         this_year = now.astimezone(COMPANY_ZONE).year
         year = this_year if self.year is None else self.year
         if not 2000 <= year <= this_year:
-            raise Invalid("year", Text(f"请填 2000 到 {this_year} 之间的年度。", f"Give a year from 2000 to {this_year}."))
+            raise Invalid(
+                "year",
+                Text(f"请填 2000 到 {this_year} 之间的年度。", f"Give a year from 2000 to {this_year}."),
+            )
         title = plain(self.title, longest=100, field="title")
         location = plain(self.location, longest=60, shortest=0, field="location")
         return replace(self, title=title, location=location, year=year)
@@ -57,7 +60,13 @@ def create_case(deps: Deps, client_id: str, entry: CaseEntry, *, actor: Actor, n
         client, _ = seen(session, actor, session.get(Client, client_id), now)
         _may_create(client, actor)
         good = entry.checked(now)
-        case = Case(id=new_id(), client_id=client.id, department_id=client.department_id, created_by=actor.id, created_at=now)
+        case = Case(
+            id=new_id(),
+            client_id=client.id,
+            department_id=client.department_id,
+            created_by=actor.id,
+            created_at=now,
+        )
         _fill(case, good)
         case.temp_no = next_temporary(session, now)
         move(deps, session, CASE, case, "create", actor=actor, now=now, temp_no=case.temp_no)
@@ -83,7 +92,10 @@ def edit_case(deps: Deps, case_id: str, entry: CaseEntry, *, actor: Actor, now: 
         case = writable_case(session, case_id, actor=actor, now=now)
         good = entry.checked(now)
         if case.number is not None and (good.category, good.year) != (case.category, case.year):
-            raise Invalid("year", Text("档号已编，类别和年度不能再改。", "The file number is given: category and year stay."))
+            raise Invalid(
+                "year",
+                Text("档号已编，类别和年度不能再改。", "The file number is given: category and year stay."),
+            )
         _fill(case, good)
         case.leaf = record(session, "case.edited", actor=actor, obj=("case", case.id), now=now)
 
@@ -107,11 +119,20 @@ def may_write(case: Case, scope: Scope, actor: Actor) -> bool:
         return False
     if case.catalogued_by is not None:
         return case.catalogued_by == actor.id and actor.has(Role.ARC)
-    return scope.write and (not actor.has(Role.ARC) or actor.has(Role.BIZ, Role.HOD) or case.created_by == actor.id)
+    return scope.write and (
+        not actor.has(Role.ARC) or actor.has(Role.BIZ, Role.HOD) or case.created_by == actor.id
+    )
 
 
 def _step(
-    deps: Deps, case_id: str, event: str, *, actor: Actor, now: datetime, reason: str | None = None, **values: Any
+    deps: Deps,
+    case_id: str,
+    event: str,
+    *,
+    actor: Actor,
+    now: datetime,
+    reason: str | None = None,
+    **values: Any,
 ) -> None:
     with deps.job(actor, f"case.{event}", ("case", case_id), now) as session:
         case, _ = seen(session, actor, locked(session, Case, case_id), now)
@@ -141,10 +162,24 @@ def file_case(deps: Deps, case_id: str, *, actor: Actor, now: datetime) -> str:
         if number is None and case.state == "REVIEW":
             number = case.number = next_file_number(session, deps.settings.fonds, case)
         items = len(_items(session, case))
-        leaf = move(deps, session, CASE, case, "file", actor=actor, now=now, number=number, items=items, gaps=gaps(session, case))
+        leaf = move(
+            deps,
+            session,
+            CASE,
+            case,
+            "file",
+            actor=actor,
+            now=now,
+            number=number,
+            items=items,
+            gaps=gaps(session, case),
+        )
         case.reviewed_by, case.filed_at = actor.id, now
         for item in superseded:
-            deps.publish(session, Event("item.superseded", ("item", item.id), now, actor, leaf, {"version": item.version}))
+            deps.publish(
+                session,
+                Event("item.superseded", ("item", item.id), now, actor, leaf, {"version": item.version}),
+            )
         assert number is not None
         return number
 
@@ -153,7 +188,11 @@ def _superseded(session: Session, case: Case) -> list[Item]:
     if case.filed_at is None:
         return []
     since = case.filed_at
-    return [i for i in _items(session, case) if any(v.created_at > since for v in _versions(session, i) if v.version > 1)]
+    return [
+        i
+        for i in _items(session, case)
+        if any(v.created_at > since for v in _versions(session, i) if v.version > 1)
+    ]
 
 
 def return_case(deps: Deps, case_id: str, *, reason: str, actor: Actor, now: datetime) -> None:
@@ -176,7 +215,11 @@ def _items(session: Session, case: Case) -> list[Item]:
 
 
 def _versions(session: Session, item: Item) -> list[ItemVersion]:
-    return list(session.scalars(select(ItemVersion).where(ItemVersion.item_id == item.id).order_by(ItemVersion.version)))
+    return list(
+        session.scalars(
+            select(ItemVersion).where(ItemVersion.item_id == item.id).order_by(ItemVersion.version)
+        )
+    )
 
 
 def gaps(session: Session, case: Case) -> tuple[Text, ...]:
@@ -190,7 +233,11 @@ def gaps(session: Session, case: Case) -> tuple[Text, ...]:
     for item in items:
         states = {v.state for v in _versions(session, item)}
         if states & {"UPLOADING", "CHECKING"}:
-            found.append(Text(f"{item.number:03} 号文件尚在上传或检验", f"item {item.number:03} is not checked yet"))
+            found.append(
+                Text(f"{item.number:03} 号文件尚在上传或检验", f"item {item.number:03} is not checked yet")
+            )
         elif "READY" not in states and case.media == "ELECTRONIC":
-            found.append(Text(f"{item.number:03} 号文件没有可用的版本", f"item {item.number:03} has no usable version"))
+            found.append(
+                Text(f"{item.number:03} 号文件没有可用的版本", f"item {item.number:03} has no usable version")
+            )
     return tuple(found)

@@ -91,7 +91,9 @@ def edit_client(client_id: str) -> AnyResponse:
         raise NotFound
     row = found.row
     form = ClientForm(type=row.type, status=row.status, minors=row.minors, id_type=found.id_type).offer()
-    saved = pages.tried(form, lambda: service.edit_client(deps(), client_id, form.entry(), actor=actor(), now=now()))
+    saved = pages.tried(
+        form, lambda: service.edit_client(deps(), client_id, form.entry(), actor=actor(), now=now())
+    )
     if saved is not None:
         _say(saved)
         return redirect(url_for("archive.client", client_id=client_id))

@@ -81,7 +81,12 @@ def create_client(deps: Deps, entry: ClientEntry, *, actor: Actor, now: datetime
         duplicates = _fill(deps, session, client, entry, checked)
         session.add(client)
         _record(session, "client.created", client, checked, actor, now, duplicates=len(duplicates))
-        return Saved(client.id, client.client_no, client.id_unverified, _visible_numbers(session, duplicates, actor, now))
+        return Saved(
+            client.id,
+            client.client_no,
+            client.id_unverified,
+            _visible_numbers(session, duplicates, actor, now),
+        )
 
 
 def edit_client(deps: Deps, client_id: str, entry: ClientEntry, *, actor: Actor, now: datetime) -> Saved:
@@ -95,7 +100,12 @@ def edit_client(deps: Deps, client_id: str, entry: ClientEntry, *, actor: Actor,
             client.owner = _owner(session, entry, actor)
         duplicates = _fill(deps, session, client, entry, checked)
         _record(session, "client.edited", client, checked, actor, now, duplicates=len(duplicates))
-        return Saved(client.id, client.client_no, client.id_unverified, _visible_numbers(session, duplicates, actor, now))
+        return Saved(
+            client.id,
+            client.client_no,
+            client.id_unverified,
+            _visible_numbers(session, duplicates, actor, now),
+        )
 
 
 def may_edit(client: Client, actor: Actor) -> bool:
@@ -108,8 +118,15 @@ def _owner(session: Session, entry: ClientEntry, actor: Actor) -> str:
     if entry.owner is None or entry.owner == actor.id:
         return actor.id
     account = session.get(Account, entry.owner)
-    if not actor.has(Role.HOD) or account is None or account.state != "ACTIVE" or account.department_id != actor.department:
-        raise Invalid("owner", Text("经办人须是本部门在用账号。", "Choose an active account of the department."))
+    if (
+        not actor.has(Role.HOD)
+        or account is None
+        or account.state != "ACTIVE"
+        or account.department_id != actor.department
+    ):
+        raise Invalid(
+            "owner", Text("经办人须是本部门在用账号。", "Choose an active account of the department.")
+        )
     return account.id
 
 
@@ -138,11 +155,15 @@ def _identity_number(entry: ClientEntry) -> tuple[str, bool]:
     if entry.id_type != "RESIDENT":
         return number, False
     if len(number) != 18:
-        raise Invalid("id_no", Text("居民身份证号码为 18 位。", "A resident identity number has 18 characters."))
+        raise Invalid(
+            "id_no", Text("居民身份证号码为 18 位。", "A resident identity number has 18 characters.")
+        )
     return number, not subjects.resident_number_valid(number)
 
 
-def _fill(deps: Deps, session: Session, client: Client, entry: ClientEntry, checked: _Checked) -> list[Client]:
+def _fill(
+    deps: Deps, session: Session, client: Client, entry: ClientEntry, checked: _Checked
+) -> list[Client]:
     client.type, client.status, client.minors = entry.type, entry.status, entry.minors
     try:
         for column, value in checked.values.items():
@@ -166,7 +187,11 @@ def _duplicates(session: Session, client: Client) -> list[Client]:
     if not same:
         return []
     with session.no_autoflush:
-        return list(session.scalars(select(Client).where(or_(*same), Client.id != client.id).order_by(Client.client_no)))
+        return list(
+            session.scalars(
+                select(Client).where(or_(*same), Client.id != client.id).order_by(Client.client_no)
+            )
+        )
 
 
 def _visible_numbers(session: Session, found: list[Client], actor: Actor, now: datetime) -> tuple[str, ...]:
@@ -184,7 +209,14 @@ def _visible_numbers(session: Session, found: list[Client], actor: Actor, now: d
 
 
 def _record(
-    session: Session, event: str, client: Client, checked: _Checked, actor: Actor, now: datetime, *, duplicates: int
+    session: Session,
+    event: str,
+    client: Client,
+    checked: _Checked,
+    actor: Actor,
+    now: datetime,
+    *,
+    duplicates: int,
 ) -> None:
     written = tuple(sorted(COLUMNS[c] for c in checked.values))
     record(
@@ -201,7 +233,9 @@ def _record(
     )
 
 
-def reveal_field(deps: Deps, client_id: str, column: str, purpose: str, *, actor: Actor, now: datetime) -> str:
+def reveal_field(
+    deps: Deps, client_id: str, column: str, purpose: str, *, actor: Actor, now: datetime
+) -> str:
     """One sealed field in clear, for a purpose, with an entry of its own that is committed before the text is returned.
 
     Raises NotFound for a client out of the actor's knowledge or an empty field, NotAllowed when the class may not be decrypted.
@@ -219,7 +253,15 @@ def reveal_field(deps: Deps, client_id: str, column: str, purpose: str, *, actor
             raise NotAllowed
         text = opened(deps, client.id, column, blob)
         held = COLUMNS[column]
-        record(session, "client.revealed", actor=actor, obj=("client", client.id), now=now, field_class=held, purpose=purpose)
+        record(
+            session,
+            "client.revealed",
+            actor=actor,
+            obj=("client", client.id),
+            now=now,
+            field_class=held,
+            purpose=purpose,
+        )
     return text
 
 
@@ -255,7 +297,9 @@ def add_basis(
     classes = sorted(set(field_classes))
     if not classes or not ALL_CLASSES.issuperset(classes):
         raise Invalid("field_classes", Text("请选择至少一个信息类别。", "Choose at least one field class."))
-    notice = subjects.plain(notice_version, longest=20, shortest=1 if basis == "B1" else 0, field="notice_version")
+    notice = subjects.plain(
+        notice_version, longest=20, shortest=1 if basis == "B1" else 0, field="notice_version"
+    )
     with deps.job(actor, "basis.add", ("client", client_id), now) as session:
         client, _ = seen(session, actor, session.get(Client, client_id), now)
         if not (may_edit(client, actor) or actor.has(Role.ARC)):
@@ -264,11 +308,24 @@ def add_basis(
 
 
 def _basis(
-    session: Session, client: Client, field_class: str, basis: str, purpose: str, notice: str, actor: Actor, now: datetime
+    session: Session,
+    client: Client,
+    field_class: str,
+    basis: str,
+    purpose: str,
+    notice: str,
+    actor: Actor,
+    now: datetime,
 ) -> LegalBasis:
     row = LegalBasis(id=new_id(), client_id=client.id, field_class=field_class, basis=basis, purpose=purpose)
     row.notice_version, row.at = notice, now
-    data: dict[str, Any] = {"client": client.id, "field_class": field_class, "basis": basis, "purpose": purpose, "notice": notice}
+    data: dict[str, Any] = {
+        "client": client.id,
+        "field_class": field_class,
+        "basis": basis,
+        "purpose": purpose,
+        "notice": notice,
+    }
     row.leaf = record(session, "basis.added", actor=actor, obj=("basis", row.id), now=now, **data)
     session.add(row)
     session.flush()
@@ -285,5 +342,7 @@ def end_basis(deps: Deps, basis_id: str, *, reason: str, actor: Actor, now: date
         why = require_reason(reason)
         if row.ended_at is not None:
             raise WrongState
-        row.leaf = record(session, "basis.ended", actor=actor, obj=("basis", row.id), now=now, reason=why, client=client.id)
+        row.leaf = record(
+            session, "basis.ended", actor=actor, obj=("basis", row.id), now=now, reason=why, client=client.id
+        )
         row.ended_at = now

@@ -110,7 +110,9 @@ class ShareableItem:
     why_not: str | None
 
 
-def items_for_share(deps: Deps, *, actor: Actor, now: datetime, client_id: str | None = None) -> list[ShareableItem]:
+def items_for_share(
+    deps: Deps, *, actor: Actor, now: datetime, client_id: str | None = None
+) -> list[ShareableItem]:
     """Filed items that the actor may share: heads their department's, business staff their own clients' (policy.md §1)."""
     if not actor.has(Role.HOD, Role.BIZ):
         return []
@@ -132,7 +134,9 @@ def items_for_share(deps: Deps, *, actor: Actor, now: datetime, client_id: str |
 def may_share(case: Case, client: Client, actor: Actor) -> bool:
     """Whether the actor may ask for a share of this case's items."""
     own = actor.has(Role.BIZ) and client.owner == actor.id
-    return own or (actor.has(Role.HOD) and actor.department is not None and case.department_id == actor.department)
+    return own or (
+        actor.has(Role.HOD) and actor.department is not None and case.department_id == actor.department
+    )
 
 
 def shareable_item(session: Session, item_id: str, *, actor: Actor, now: datetime) -> ShareableItem | None:
@@ -142,7 +146,11 @@ def shareable_item(session: Session, item_id: str, *, actor: Actor, now: datetim
     client = session.get(Client, case.client_id) if case is not None else None
     if item is None or case is None or client is None or not may_share(case, client, actor):
         return None
-    return _shareable(session, item, case, actor, now) if case.state == "FILED" and case.alive and item.version else None
+    return (
+        _shareable(session, item, case, actor, now)
+        if case.state == "FILED" and case.alive and item.version
+        else None
+    )
 
 
 def _shareable(session: Session, item: Item, case: Case, actor: Actor, now: datetime) -> ShareableItem:

@@ -57,7 +57,9 @@ class ClientForm(Form):
     phone = StringField(_("电话"), description=_("手机号，或带区号的座机。"))
     id_type = SelectField(_("证件类型"), default="")
     id_no = StringField(_("证件号码"))
-    reason = TextAreaField(_("证件校验未通过的说明"), description=_("仅在号码未通过校验时填写，10 到 500 字。"))
+    reason = TextAreaField(
+        _("证件校验未通过的说明"), description=_("仅在号码未通过校验时填写，10 到 500 字。")
+    )
     address = StringField(_("地址"))
     status = SelectField(_("状态"), default="INTENT")
     minors = BooleanField(_("涉及不满 14 周岁的未成年人"))
@@ -130,7 +132,9 @@ class CaseForm(Form):
     def offer(self) -> "CaseForm":
         """Fills the lists."""
         self.category.choices = options(words.CATEGORIES)
-        self.retention.choices = [(code, f"{code} {text(language())}") for code, text in words.RETENTION.items()]
+        self.retention.choices = [
+            (code, f"{code} {text(language())}") for code, text in words.RETENTION.items()
+        ]
         self.media.choices = options(words.MEDIA)
         return self
 

@@ -44,7 +44,9 @@ def new_case_grant(case_id: str) -> AnyResponse:
 def new_client_grant(client_id: str) -> AnyResponse:
     """A grant on all cases of one client."""
     found = queries.client_page(deps(), client_id, actor=actor(), now=now())
-    return _new(found.row.client_no, url_for("archive.client", client_id=client_id), client_id=client_id, case_id=None)
+    return _new(
+        found.row.client_no, url_for("archive.client", client_id=client_id), client_id=client_id, case_id=None
+    )
 
 
 def _new(target: str, back: str, *, client_id: str | None, case_id: str | None) -> AnyResponse:

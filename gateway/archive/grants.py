@@ -53,14 +53,30 @@ def give_grant(
         row = KnowGrant(id=new_id(), grantee=grantee, client_id=client_id, case_id=case_id, classes=chosen)
         row.purpose, row.reason = purpose, why
         row.granted_by, row.valid_from, row.valid_to = actor.id, valid_from, valid_to
-        data: dict[str, Any] = {"grantee": grantee, "client": client_id, "case": case_id, "classes": chosen, "purpose": purpose}
-        term: dict[str, Any] = {"valid_from": valid_from.isoformat(), "valid_to": valid_to.isoformat(), "level": level_of(chosen)}
-        row.leaf = record(session, "grant.given", actor=actor, obj=("grant", row.id), now=now, reason=why, **data, **term)
+        told = _told(row)
+        row.leaf = record(
+            session, "grant.given", actor=actor, obj=("grant", row.id), now=now, reason=why, **told
+        )
         session.add(row)
         return row.id
 
 
-def _target_department(session: Session, client_id: str | None, case_id: str | None, actor: Actor, now: datetime) -> str:
+def _told(row: KnowGrant) -> dict[str, Any]:
+    return {
+        "grantee": row.grantee,
+        "client": row.client_id,
+        "case": row.case_id,
+        "classes": row.classes,
+        "purpose": row.purpose,
+        "valid_from": row.valid_from.isoformat(),
+        "valid_to": row.valid_to.isoformat(),
+        "level": level_of(row.classes),
+    }
+
+
+def _target_department(
+    session: Session, client_id: str | None, case_id: str | None, actor: Actor, now: datetime
+) -> str:
     if (client_id is None) == (case_id is None):
         raise Invalid("case_id", Text("请选择一个客户或一个案卷。", "Choose one client or one case."))
     if case_id is not None:
@@ -72,14 +88,25 @@ def _target_department(session: Session, client_id: str | None, case_id: str | N
 
 def _check_grantee(session: Session, grantee: str) -> None:
     account = session.get(Account, grantee)
-    held = session.scalars(select(RoleGrant).where(RoleGrant.account_id == grantee, RoleGrant.state == "ACTIVE"))
-    if account is None or account.state != "ACTIVE" or not {r.role for r in held} & {Role.BIZ.value, Role.DGM.value}:
-        raise Invalid("grantee", Text("只能授权给在用业务人员或副总经理。", "Choose active business staff or a deputy manager."))
+    held = session.scalars(
+        select(RoleGrant).where(RoleGrant.account_id == grantee, RoleGrant.state == "ACTIVE")
+    )
+    if (
+        account is None
+        or account.state != "ACTIVE"
+        or not {r.role for r in held} & {Role.BIZ.value, Role.DGM.value}
+    ):
+        raise Invalid(
+            "grantee",
+            Text("只能授权给在用业务人员或副总经理。", "Choose active business staff or a deputy manager."),
+        )
 
 
 def _check_term(start: datetime, end: datetime, most_days: int, now: datetime) -> None:
     if start < now - timedelta(days=1) or end <= max(start, now) or end - start > timedelta(days=most_days):
-        words = Text(f"期限从今天起，不超过 {most_days} 天。", f"From today on, for at most {most_days} days.")
+        words = Text(
+            f"期限从今天起，不超过 {most_days} 天。", f"From today on, for at most {most_days} days."
+        )
         raise Invalid("days", words)
 
 
@@ -92,7 +119,12 @@ def confirm_grant(deps: Deps, grant_id: str, *, actor: Actor, now: datetime) -> 
         if actor.id in (row.granted_by, row.grantee):
             raise NotAllowed("SOD-1", SOD_1)
         require_fresh(deps, session, actor, now)
-        if row.confirmed_by is not None or row.ended_at is not None or level_of(row.classes) < 3 or row.valid_to <= now:
+        if (
+            row.confirmed_by is not None
+            or row.ended_at is not None
+            or level_of(row.classes) < 3
+            or row.valid_to <= now
+        ):
             raise WrongState
         row.leaf = record(session, "grant.confirmed", actor=actor, obj=("grant", row.id), now=now)
         row.confirmed_by = actor.id
@@ -116,7 +148,11 @@ def _may_end(session: Session, row: KnowGrant, actor: Actor) -> bool:
         return False
     if actor.has(Role.ARC) or row.grantee == actor.id:
         return True
-    return actor.has(Role.HOD) and actor.department is not None and actor.department == grant_department(session, row)
+    return (
+        actor.has(Role.HOD)
+        and actor.department is not None
+        and actor.department == grant_department(session, row)
+    )
 
 
 def grant_department(session: Session, row: KnowGrant) -> str | None:

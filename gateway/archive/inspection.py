@@ -34,7 +34,12 @@ def inspect_version(deps: Deps, job: JobView, progress: Progress) -> None:
         version = session.get(ItemVersion, str(job.payload["version"]))
         if version is None or version.state != "CHECKING":
             return
-        version_id, item_id, number, total = version.id, version.item_id, version.version, max(1, -(-version.size // MIB))
+        version_id, item_id, number, total = (
+            version.id,
+            version.item_id,
+            version.version,
+            max(1, -(-version.size // MIB)),
+        )
     progress(_READ, 0, total)
     source = read_for_inspection(deps, item_id, number)
     try:
@@ -71,7 +76,12 @@ def _settle(deps: Deps, version_id: str, kind: Kind, digest: str, size: int, now
         item = locked(session, Item, version.item_id)
         assert item is not None
         refused = _why_refused(kind, whole=size == version.size)
-        data: dict[str, Any] = {"version": version.version, "sha256": digest, "kind": kind.code, "pages": kind.pages}
+        data: dict[str, Any] = {
+            "version": version.version,
+            "sha256": digest,
+            "kind": kind.code,
+            "pages": kind.pages,
+        }
         data |= {"markable": kind.treatment == "stamp", "reason_code": refused or kind.reason}
         event = "version.refused" if refused else "version.ready"
         version.leaf = record(session, event, actor=SYSTEM, obj=("item", item.id), now=now, **data)
@@ -109,7 +119,9 @@ def inspection_failed(deps: Deps, job: JobView, progress: Progress) -> None:
         if version is None or version.state != "CHECKING":
             return
         data: dict[str, Any] = {"version": version.version, "reason_code": CHECK_FAILED}
-        version.leaf = record(session, "version.refused", actor=SYSTEM, obj=("item", version.item_id), now=deps.clock(), **data)
+        version.leaf = record(
+            session, "version.refused", actor=SYSTEM, obj=("item", version.item_id), now=deps.clock(), **data
+        )
         version.state, version.why_not = "REFUSED", CHECK_FAILED
 
 
@@ -122,6 +134,8 @@ def check_again(deps: Deps, version_id: str, *, actor: Actor, now: datetime) -> 
         if version.state != "REFUSED" or version.why_not != CHECK_FAILED:
             raise WrongState
         target = ("item", version.item_id)
-        version.leaf = record(session, "version.checking", actor=actor, obj=target, now=now, version=version.version)
+        version.leaf = record(
+            session, "version.checking", actor=actor, obj=target, now=now, version=version.version
+        )
         version.state, version.why_not = "CHECKING", None
         return enqueue(session, INSPECT, now=now, payload={"version": version.id})

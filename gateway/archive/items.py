@@ -37,11 +37,15 @@ class ItemEntry:
             if getattr(self, name) not in known:
                 raise Invalid(name, Text("请从列表中选择。", "Choose from the list."))
         if self.dated is not None and not date(1950, 1, 1) <= self.dated <= now.date():
-            raise Invalid("dated", Text("日期须在 1950 年与今天之间。", "The date lies between 1950 and today."))
+            raise Invalid(
+                "dated", Text("日期须在 1950 年与今天之间。", "The date lies between 1950 and today.")
+            )
         classes = tuple(known_classes(self.classes))
         title = plain(self.title, longest=100, field="title")
         author = plain(self.author, longest=60, shortest=0, field="author")
-        return replace(self, title=title, author=author, classes=classes, level=raised_level(classes, self.level))
+        return replace(
+            self, title=title, author=author, classes=classes, level=raised_level(classes, self.level)
+        )
 
 
 def add_item(deps: Deps, case_id: str, entry: ItemEntry, *, actor: Actor, now: datetime) -> str:
@@ -71,9 +75,13 @@ def edit_item(deps: Deps, item_id: str, entry: ItemEntry, *, actor: Actor, now: 
 
 def _not_lowered(item: Item, entry: ItemEntry) -> None:
     if not set(item.classes) <= set(entry.classes):
-        raise Invalid("classes", Text("已归档文件的信息类别只能增加。", "A filed item's classes may only grow."))
+        raise Invalid(
+            "classes", Text("已归档文件的信息类别只能增加。", "A filed item's classes may only grow.")
+        )
     if entry.level is None or entry.level < item.level:
-        raise Invalid("level", Text("已归档文件的密级不能降低。", "A filed item's level is not lowered here."))
+        raise Invalid(
+            "level", Text("已归档文件的密级不能降低。", "A filed item's level is not lowered here.")
+        )
 
 
 def _next_number(session: Session, case: Case) -> int:
@@ -86,7 +94,12 @@ def _next_number(session: Session, case: Case) -> int:
 
 def _fill(item: Item, entry: ItemEntry) -> None:
     assert entry.level is not None
-    item.title, item.type, item.classes, item.level = entry.title, entry.type, list(entry.classes), entry.level
+    item.title, item.type, item.classes, item.level = (
+        entry.title,
+        entry.type,
+        list(entry.classes),
+        entry.level,
+    )
     item.original, item.author, item.dated = entry.original, entry.author, entry.dated
 
 

@@ -65,7 +65,15 @@ def page_image(item_id: str, version: int, number: int, why: str) -> Response:
     if not 1 <= number <= found.pages:
         raise NotFound
     image = duty_view(
-        deps(), item_id, version, number, why, sha256=found.sha256, number=found.number, actor=actor(), now=now()
+        deps(),
+        item_id,
+        version,
+        number,
+        why,
+        sha256=found.sha256,
+        number=found.number,
+        actor=actor(),
+        now=now(),
     )
     shown = make_response(image)
     shown.content_type = "image/webp" if image[:4] == b"RIFF" else "image/png"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from gateway.archive.cases import gaps, may_write
 from gateway.archive.clients import COLUMNS, may_edit, opened
 from gateway.archive.models import Case, Client, Item, ItemVersion, LegalBasis, Proof, Upload
-from gateway.archive.registers import account_name, grant_list, grantees
+from gateway.archive.registers import account_name, grant_list, grantees, waiting_reviews
 from gateway.archive.results import (
     BasisRow,
     CaseFilter,
@@ -64,7 +64,9 @@ def _department(session: Session, department: str) -> str:
 def departments(deps: Deps) -> tuple[Choice, ...]:
     """Every department, by code."""
     with deps.database.read() as session:
-        return tuple(Choice(d.id, d.name) for d in session.scalars(select(Department).order_by(Department.code)))
+        return tuple(
+            Choice(d.id, d.name) for d in session.scalars(select(Department).order_by(Department.code))
+        )
 
 
 def _masked(deps: Deps, client: Client, column: str) -> str:
@@ -93,7 +95,9 @@ def client_list(deps: Deps, asked: str, *, actor: Actor, now: datetime) -> tuple
         found = (
             Client.client_no == bare,
             Client.name_hash == deps.search.digest("name", text),
-            Client.phone_hash.in_([deps.search.digest("phone", bare), deps.search.digest("phone", bare.replace("-", ""))]),
+            Client.phone_hash.in_(
+                [deps.search.digest("phone", bare), deps.search.digest("phone", bare.replace("-", ""))]
+            ),
             Client.id_hash == deps.search.digest("id_no", bare),
         )
         query = query.where(or_(*found))
@@ -112,7 +116,10 @@ def client_page(deps: Deps, client_id: str, *, actor: Actor, now: datetime) -> C
             row=_client_row(deps, session, client),
             fields=tuple(_sealed(deps, client, column, scope) for column in COLUMNS),
             bases=_bases(session, client),
-            cases=tuple(_case_row(session, c, actor, now) for c in session.scalars(query.order_by(Case.created_at.desc()))),
+            cases=tuple(
+                _case_row(session, c, actor, now)
+                for c in session.scalars(query.order_by(Case.created_at.desc()))
+            ),
             id_type=client.id_type or "",
             owner=account_name(session, client.owner),
             may_edit=edit,
@@ -130,7 +137,9 @@ def _sealed(deps: Deps, client: Client, column: str, scope: Scope) -> SealedFiel
 def _bases(session: Session, client: Client) -> tuple[BasisRow, ...]:
     query = select(LegalBasis).where(LegalBasis.client_id == client.id)
     rows = session.scalars(query.order_by(LegalBasis.field_class, LegalBasis.at))
-    return tuple(BasisRow(r.id, r.field_class, r.basis, r.purpose, r.notice_version, r.at, r.ended_at) for r in rows)
+    return tuple(
+        BasisRow(r.id, r.field_class, r.basis, r.purpose, r.notice_version, r.at, r.ended_at) for r in rows
+    )
 
 
 def _cases() -> Select[Case]:
@@ -167,7 +176,9 @@ def case_list(deps: Deps, asked: CaseFilter, *, actor: Actor, now: datetime) -> 
         query = query.where(_highest_level() == asked.level)
     if asked.number.strip():
         wanted = fold(asked.number)
-        query = query.where(or_(Case.number.contains(wanted, autoescape=True), Case.temp_no.contains(wanted, autoescape=True)))
+        query = query.where(
+            or_(Case.number.contains(wanted, autoescape=True), Case.temp_no.contains(wanted, autoescape=True))
+        )
     with deps.database.read() as session:
         query = query.where(visible_cases(session, actor, now))
         total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
@@ -217,7 +228,9 @@ _WORDS = {move.event: move.button for move in CASE.moves}
 
 
 def _history(session: Session, case: Case) -> tuple[Step, ...]:
-    query = select(Leaf).where(Leaf.object_kind == "case", Leaf.object_id == case.id, Leaf.event.startswith("case."))
+    query = select(Leaf).where(
+        Leaf.object_kind == "case", Leaf.object_id == case.id, Leaf.event.startswith("case.")
+    )
     acts = {m.event for m in CASE.moves if m.act}
     steps = []
     for leaf in session.scalars(query.order_by(Leaf.at.desc()).limit(50)):
@@ -228,7 +241,11 @@ def _history(session: Session, case: Case) -> tuple[Step, ...]:
 
 
 def _item_row(session: Session, item: Item, case: Case, scope: Scope) -> ItemRow:
-    states = list(session.scalars(select(ItemVersion.state).where(ItemVersion.item_id == item.id).order_by(ItemVersion.version)))
+    states = list(
+        session.scalars(
+            select(ItemVersion.state).where(ItemVersion.item_id == item.id).order_by(ItemVersion.version)
+        )
+    )
     return ItemRow(
         id=item.id,
         number=item_number(case.number, item.number) if case.number else f"{item.number:03}",
@@ -283,13 +300,19 @@ def _version_row(session: Session, row: ItemVersion, item: Item, scope: Scope, a
         created_at=row.created_at,
         newest=row.version == item.version,
         upload=upload.id if upload is not None and going else None,
-        job=view(session, upload.job_id) if upload is not None and upload.job_id and row.state == "CHECKING" else None,
+        job=view(session, upload.job_id)
+        if upload is not None and upload.job_id and row.state == "CHECKING"
+        else None,
         report=_report(proof),
     )
 
 
 def _report(proof: Proof | None) -> tuple[tuple[str, str], ...]:
-    return tuple((k, str(v)) for k, v in sorted(proof.report.items()) if v is not None) if proof is not None else ()
+    return (
+        tuple((k, str(v)) for k, v in sorted(proof.report.items()) if v is not None)
+        if proof is not None
+        else ()
+    )
 
 
 def version_row(deps: Deps, item_id: str, version: int, *, actor: Actor, now: datetime) -> VersionRow:
@@ -307,15 +330,13 @@ def viewable(deps: Deps, item_id: str, version: int, *, actor: Actor, now: datet
         case = session.get(Case, item.case_id)
         query = select(ItemVersion).where(ItemVersion.item_id == item.id, ItemVersion.version == version)
         row = session.scalars(query).first()
-        if case is None or row is None or row.state != "READY" or row.sha256 is None or not scope.reads(item.classes):
+        if (
+            case is None
+            or row is None
+            or row.state != "READY"
+            or row.sha256 is None
+            or not scope.reads(item.classes)
+        ):
             raise NotFound
         number = item_number(case.number or case.temp_no, item.number)
         return Viewable(number, item.title, row.sha256, row.pages, row.markable)
-
-
-def waiting_reviews(deps: Deps, *, actor: Actor) -> int:
-    """How many cases wait for review by someone like the actor."""
-    query = select(func.count()).select_from(Case).where(Case.state == "REVIEW")
-    query = query.where(or_(Case.catalogued_by.is_(None), Case.catalogued_by != actor.id), Case.created_by != actor.id)
-    with deps.database.read() as session:
-        return session.scalar(query) or 0

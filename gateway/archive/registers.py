@@ -1,9 +1,9 @@
-"""The register of need-to-know grants, as its readers see it."""
+"""The register of need-to-know grants as its readers see it, and what waits for review."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from gateway.archive.grants import grant_department
@@ -32,7 +32,11 @@ def grant_list(deps: Deps, *, actor: Actor, now: datetime) -> tuple[GrantRow, ..
 def _may_list(session: Session, grant: KnowGrant, actor: Actor) -> bool:
     if actor.has(Role.ARC) or grant.grantee == actor.id:
         return True
-    return actor.has(Role.HOD) and actor.department is not None and grant_department(session, grant) == actor.department
+    return (
+        actor.has(Role.HOD)
+        and actor.department is not None
+        and grant_department(session, grant) == actor.department
+    )
 
 
 def _grant_row(session: Session, grant: KnowGrant, actor: Actor, now: datetime) -> GrantRow:
@@ -64,7 +68,11 @@ def _grant_state(grant: KnowGrant, now: datetime) -> tuple[Text, str, bool]:
         return Text("已到期", "Expired"), "", False
     if level_of(grant.classes) == 3 and grant.confirmed_by is None:
         return Text("待档案确认", "Waiting for the archive"), "wait", True
-    return (Text("有效", "Live"), "ok", False) if live(grant, now) else (Text("未到期限", "Not begun"), "wait", False)
+    return (
+        (Text("有效", "Live"), "ok", False)
+        if live(grant, now)
+        else (Text("未到期限", "Not begun"), "wait", False)
+    )
 
 
 def grantees(deps: Deps) -> tuple[Choice, ...]:
@@ -82,3 +90,13 @@ def grantees(deps: Deps) -> tuple[Choice, ...]:
 
 def _distinct(accounts: Iterable[Account]) -> tuple[Choice, ...]:
     return tuple({a.id: Choice(a.id, a.name) for a in accounts}.values())
+
+
+def waiting_reviews(deps: Deps, *, actor: Actor) -> int:
+    """How many cases wait for review by someone like the actor."""
+    query = select(func.count()).select_from(Case).where(Case.state == "REVIEW")
+    query = query.where(
+        or_(Case.catalogued_by.is_(None), Case.catalogued_by != actor.id), Case.created_by != actor.id
+    )
+    with deps.database.read() as session:
+        return session.scalar(query) or 0

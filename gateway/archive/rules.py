@@ -106,7 +106,10 @@ def raised_level(classes: Iterable[str], wanted: int | None) -> int:
     if wanted is None:
         return least
     if wanted not in (1, 2, 3) or wanted < least:
-        raise Invalid("level", Text("密级只能高于所含类别的级别，不能更低。", "The level may only be raised above its classes."))
+        raise Invalid(
+            "level",
+            Text("密级只能高于所含类别的级别，不能更低。", "The level may only be raised above its classes."),
+        )
     return wanted
 
 
@@ -177,10 +180,14 @@ def _role_scope(role: Role, relation: Relation) -> Scope:
     if role is Role.ARC:
         return Scope(listed=True, titles=True, content=ALL_CLASSES, reveal=ALL_CLASSES, write=True)
     if role is Role.HOD and relation.own_department:
-        return Scope(listed=True, titles=True, content=ALL_CLASSES, reveal=ALL_CLASSES, write=not relation.handed_over)
+        return Scope(
+            listed=True, titles=True, content=ALL_CLASSES, reveal=ALL_CLASSES, write=not relation.handed_over
+        )
     if role is Role.BIZ and relation.own_client:
         open_content = frozenset() if relation.handed_over else ALL_CLASSES
-        return Scope(listed=True, titles=not relation.handed_over, content=open_content, write=not relation.handed_over)
+        return Scope(
+            listed=True, titles=not relation.handed_over, content=open_content, write=not relation.handed_over
+        )
     return Scope(listed=True) if role in _CATALOGUE_ONLY else NOTHING
 
 
@@ -199,7 +206,9 @@ INCOMPLETE = Text("编目尚未完整：{what}", "The catalogue entry is not com
 
 def _claimable(step: Step) -> Refused | None:
     if step.row.catalogued_by not in (None, step.actor.id):
-        return WrongState("CLAIMED", Text("已由另一位档案管理员编目。", "Another archivist is cataloguing it."))
+        return WrongState(
+            "CLAIMED", Text("已由另一位档案管理员编目。", "Another archivist is cataloguing it.")
+        )
     return None
 
 
@@ -258,8 +267,17 @@ CASE = Process(
         "VOID": State(Text("已作废", "Void"), "", final=True),
     },
     (
-        Move(("",), "create", "CATALOGUING", Text("新建案卷", "New case"), who=_CREATORS, records=("temp_no",)),
-        Move(("CATALOGUING",), "claim", "CATALOGUING", Text("接收编目", "Claim"), who=_ARC, guards=(_claimable,)),
+        Move(
+            ("",), "create", "CATALOGUING", Text("新建案卷", "New case"), who=_CREATORS, records=("temp_no",)
+        ),
+        Move(
+            ("CATALOGUING",),
+            "claim",
+            "CATALOGUING",
+            Text("接收编目", "Claim"),
+            who=_ARC,
+            guards=(_claimable,),
+        ),
         Move(
             ("CATALOGUING", "AMENDING"),
             "submit",

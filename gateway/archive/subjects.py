@@ -21,7 +21,12 @@ def plain(text: str, *, longest: int, field: str, shortest: int = 1) -> str:
     """Typed text in NFC, trimmed, on one line; raises Invalid when control or bidi characters or its length forbid it."""
     value = unicodedata.normalize("NFC", text).strip()
     if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in value):
-        raise Invalid(field, Text("含有不可见的控制字符，请重新输入。", "It holds invisible control characters. Type it again."))
+        raise Invalid(
+            field,
+            Text(
+                "含有不可见的控制字符，请重新输入。", "It holds invisible control characters. Type it again."
+            ),
+        )
     if not shortest <= len(value) <= longest:
         words = Text(f"请填 {shortest} 到 {longest} 个字。", f"Give {shortest} to {longest} characters.")
         raise Invalid(field, words)
@@ -41,7 +46,10 @@ def phone(text: str, *, sample: bool = False) -> str:
         return bare
     if _LANDLINE.fullmatch(value) or (sample and _SAMPLE.fullmatch(value)):
         return value
-    raise Invalid("phone", Text("请填 11 位手机号，或带区号的座机。", "Give a mobile number, or a landline with area code."))
+    raise Invalid(
+        "phone",
+        Text("请填 11 位手机号，或带区号的座机。", "Give a mobile number, or a landline with area code."),
+    )
 
 
 def resident_number_valid(number: str) -> bool:

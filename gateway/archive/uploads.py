@@ -57,7 +57,9 @@ def object_id(item_id: str) -> str:
 def shown_name(name: str) -> str:
     """A name as it may be shown and sent: last component, NFC, no control, bidi or unassigned characters, 200 at most."""
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    clean = "".join("_" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") else c for c in last)
+    clean = "".join(
+        "_" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") else c for c in last
+    )
     clean = " ".join(clean.split()).strip(". ")
     if len(clean) > 200:
         stem, dot, suffix = clean.rpartition(".")
@@ -113,10 +115,22 @@ def _begin(
         if _newest(session, item) + 1 != version:
             deps.objects.abort(object_id(item_id), version, ticket)
             raise WrongState
-        row = ItemVersion(id=new_id(), item_id=item_id, version=version, label=label, file_name=name, size=size)
+        row = ItemVersion(
+            id=new_id(), item_id=item_id, version=version, label=label, file_name=name, size=size
+        )
         row.uploaded_by, row.created_at, row.state = actor.id, now, "UPLOADING"
-        row.leaf = record(session, "version.started", actor=actor, obj=("item", item_id), now=now, version=version, size=size)
-        upload = Upload(id=new_id(), item_version_id=row.id, store_upload=ticket, size=size, owner=actor.id, state="OPEN")
+        row.leaf = record(
+            session,
+            "version.started",
+            actor=actor,
+            obj=("item", item_id),
+            now=now,
+            version=version,
+            size=size,
+        )
+        upload = Upload(
+            id=new_id(), item_version_id=row.id, store_upload=ticket, size=size, owner=actor.id, state="OPEN"
+        )
         upload.created_at = upload.seen_at = now
         session.add(row)
         session.flush()
@@ -125,7 +139,9 @@ def _begin(
         return _view(session, upload, row)
 
 
-def _open_upload(session: Session, item: Item, name: str, size: int, actor: Actor) -> tuple[Upload, ItemVersion] | None:
+def _open_upload(
+    session: Session, item: Item, name: str, size: int, actor: Actor
+) -> tuple[Upload, ItemVersion] | None:
     query = (
         select(Upload, ItemVersion)
         .join(ItemVersion, ItemVersion.id == Upload.item_version_id)
@@ -141,7 +157,9 @@ def _newest(session: Session, item: Item) -> int:
 
 
 def _view(session: Session, upload: Upload, version: ItemVersion) -> UploadView:
-    have = session.scalars(select(UploadPart.number).where(UploadPart.upload_id == upload.id).order_by(UploadPart.number))
+    have = session.scalars(
+        select(UploadPart.number).where(UploadPart.upload_id == upload.id).order_by(UploadPart.number)
+    )
     count = part_count(upload.size)
     what = upload.id, version.item_id, version.version, version.file_name
     return UploadView(*what, upload.size, PART_SIZE, count, tuple(have), upload.state)
@@ -163,7 +181,14 @@ def upload_state(deps: Deps, upload_id: str, *, actor: Actor, now: datetime) -> 
 
 
 def put_part(
-    deps: Deps, upload_id: str, number: int, data: bytes, *, sha256: str | None = None, actor: Actor, now: datetime
+    deps: Deps,
+    upload_id: str,
+    number: int,
+    data: bytes,
+    *,
+    sha256: str | None = None,
+    actor: Actor,
+    now: datetime,
 ) -> None:
     """Seals and stores part `number` (from 1). Sending it again replaces it.
 
@@ -184,7 +209,9 @@ def put_part(
         upload, _ = _own(session, upload_id, actor, lock=True)
         if upload.state != "OPEN":
             raise WrongState
-        session.merge(UploadPart(upload_id=upload_id, number=number, etag=part.etag, size=len(data), stored=part.size))
+        session.merge(
+            UploadPart(upload_id=upload_id, number=number, etag=part.etag, size=len(data), stored=part.size)
+        )
         upload.seen_at = now
 
 
@@ -192,16 +219,24 @@ def _check_part(size: int, number: int, data: bytes, sha256: str | None) -> None
     if not 1 <= number <= part_count(size):
         raise Invalid("part", Text("没有这一分块。", "There is no such part."))
     if len(data) != part_length(size, number):
-        raise Invalid("part", Text("分块大小不对，请重新发送。", "The part has a wrong length. Send it again."))
+        raise Invalid(
+            "part", Text("分块大小不对，请重新发送。", "The part has a wrong length. Send it again.")
+        )
     if sha256 is not None and not hmac.compare_digest(hashlib.sha256(data).hexdigest(), sha256.lower()):
-        raise Invalid("part", Text("分块摘要不符，请重新发送。", "The part's digest does not fit. Send it again."))
+        raise Invalid(
+            "part", Text("分块摘要不符，请重新发送。", "The part's digest does not fit. Send it again.")
+        )
 
 
 def complete_upload(deps: Deps, upload_id: str, *, actor: Actor, now: datetime) -> str:
     """Joins the parts and starts the inspection; returns the job's id. Safe to repeat; Invalid while parts are missing."""
     with deps.job(actor, "upload.complete", ("upload", upload_id), now) as session:
         upload, version = _own(session, upload_id, actor)
-        parts = list(session.scalars(select(UploadPart).where(UploadPart.upload_id == upload_id).order_by(UploadPart.number)))
+        parts = list(
+            session.scalars(
+                select(UploadPart).where(UploadPart.upload_id == upload_id).order_by(UploadPart.number)
+            )
+        )
     if upload.state == "OPEN":
         _join(deps, upload, version, parts)
     with deps.job(actor, "upload.complete", ("upload", upload_id), now) as session:
@@ -211,7 +246,9 @@ def complete_upload(deps: Deps, upload_id: str, *, actor: Actor, now: datetime) 
         if upload.state != "OPEN":
             raise WrongState
         target = ("item", version.item_id)
-        version.leaf = record(session, "version.uploaded", actor=actor, obj=target, now=now, version=version.version)
+        version.leaf = record(
+            session, "version.uploaded", actor=actor, obj=target, now=now, version=version.version
+        )
         version.state = "CHECKING"
         upload.job_id = enqueue(session, INSPECT, now=now, payload={"version": version.id})
         upload.state, upload.seen_at = "DONE", now
@@ -219,13 +256,17 @@ def complete_upload(deps: Deps, upload_id: str, *, actor: Actor, now: datetime) 
 
 
 def _join(deps: Deps, upload: Upload, version: ItemVersion, parts: Sequence[UploadPart]) -> None:
-    if [p.number for p in parts] != list(range(1, part_count(upload.size) + 1)) or sum(p.size for p in parts) != upload.size:
+    if [p.number for p in parts] != list(range(1, part_count(upload.size) + 1)) or sum(
+        p.size for p in parts
+    ) != upload.size:
         raise Invalid("file", Text("还有分块没有到达。", "Some parts have not arrived."))
     stored = [Part(p.number, p.etag, p.stored) for p in parts]
     try:
         deps.objects.complete(object_id(version.item_id), version.version, upload.store_upload, stored)
     except Conflict as error:
-        raise Invalid("file", Text("分块与已存的不一致，请重新上传。", "The parts do not fit. Upload again.")) from error
+        raise Invalid(
+            "file", Text("分块与已存的不一致，请重新上传。", "The parts do not fit. Upload again.")
+        ) from error
     except StorageError as error:
         raise Unavailable from error
 
@@ -260,9 +301,13 @@ def _sweep(deps: Deps, upload_id: str, now: datetime) -> bool:
     return True
 
 
-def _give_up(session: Session, upload: Upload, version: ItemVersion, why: str, actor: Actor, now: datetime) -> None:
+def _give_up(
+    session: Session, upload: Upload, version: ItemVersion, why: str, actor: Actor, now: datetime
+) -> None:
     data: dict[str, Any] = {"version": version.version, "reason_code": why}
-    version.leaf = record(session, "version.refused", actor=actor, obj=("item", version.item_id), now=now, **data)
+    version.leaf = record(
+        session, "version.refused", actor=actor, obj=("item", version.item_id), now=now, **data
+    )
     upload.state = "ABORTED"
     version.state, version.why_not = "REFUSED", why
     session.flush()

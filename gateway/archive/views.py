@@ -66,7 +66,9 @@ def new_case(client_id: str) -> AnyResponse:
     """A new case of a client."""
     client = queries.client_page(deps(), client_id, actor=actor(), now=now())
     form = CaseForm().offer()
-    made = pages.tried(form, lambda: service.create_case(deps(), client_id, form.entry(), actor=actor(), now=now()))
+    made = pages.tried(
+        form, lambda: service.create_case(deps(), client_id, form.entry(), actor=actor(), now=now())
+    )
     if made:
         flash_text(_("案卷已建立，可以添加卷内文件。"))
         return redirect(url_for("archive.case", case_id=made))
@@ -83,7 +85,12 @@ def case(case_id: str) -> Response:
 def _case(case_id: str, form: ReasonForm) -> Response:
     found = queries.case_page(deps(), case_id, actor=actor(), now=now())
     return page(
-        "archive/case.html", found=found, form=form, states=CASE.states, words=words, status=422 if form.errors else 200
+        "archive/case.html",
+        found=found,
+        form=form,
+        states=CASE.states,
+        words=words,
+        status=422 if form.errors else 200,
     )
 
 
@@ -95,7 +102,9 @@ def edit_case(case_id: str) -> AnyResponse:
     if not found.writable:
         raise NotFound
     form = CaseForm(obj=found, title=found.row.title, year=found.row.year).offer()
-    saved = pages.done(form, lambda: service.edit_case(deps(), case_id, form.entry(), actor=actor(), now=now()))
+    saved = pages.done(
+        form, lambda: service.edit_case(deps(), case_id, form.entry(), actor=actor(), now=now())
+    )
     if saved:
         flash_text(_("编目已保存。"))
         return redirect(url_for("archive.case", case_id=case_id))
@@ -129,7 +138,9 @@ def reasoned_step(case_id: str, event: str) -> AnyResponse:
     """One step that wants a reason."""
     form = ReasonForm()
     act = _REASONED[event]
-    done = pages.done(form, lambda: act(deps(), case_id, reason=form.reason.data or "", actor=actor(), now=now()))
+    done = pages.done(
+        form, lambda: act(deps(), case_id, reason=form.reason.data or "", actor=actor(), now=now())
+    )
     if done:
         flash_text(_("已完成。"))
         return redirect(url_for("archive.case", case_id=case_id))
@@ -142,7 +153,9 @@ def new_item(case_id: str) -> AnyResponse:
     """A new item of a case; its file is uploaded on the item's page."""
     found = queries.case_page(deps(), case_id, actor=actor(), now=now())
     form = ItemForm().offer()
-    made = pages.tried(form, lambda: service.add_item(deps(), case_id, form.entry(), actor=actor(), now=now()))
+    made = pages.tried(
+        form, lambda: service.add_item(deps(), case_id, form.entry(), actor=actor(), now=now())
+    )
     if made:
         return redirect(url_for("archive.item", item_id=made))
     return page("archive/item_form.html", form=form, case=found, item=None, status=pages.status(form))
@@ -153,7 +166,13 @@ def new_item(case_id: str) -> AnyResponse:
 def item(item_id: str) -> Response:
     """One item: its versions, what was proved of them, uploading, looking at its pages."""
     found = queries.item_page(deps(), item_id, actor=actor(), now=now())
-    return page("archive/item.html", found=found, look=RevealForm(formdata=None).offer(), states=CASE.states, words=words)
+    return page(
+        "archive/item.html",
+        found=found,
+        look=RevealForm(formdata=None).offer(),
+        states=CASE.states,
+        words=words,
+    )
 
 
 @bp.route("/items/<item_id>/edit", methods=["GET", "POST"])
@@ -164,7 +183,9 @@ def edit_item(item_id: str) -> AnyResponse:
     if not found.writable:
         raise NotFound
     form = ItemForm(obj=found.row, level=str(found.row.level)).offer()
-    saved = pages.done(form, lambda: service.edit_item(deps(), item_id, form.entry(), actor=actor(), now=now()))
+    saved = pages.done(
+        form, lambda: service.edit_item(deps(), item_id, form.entry(), actor=actor(), now=now())
+    )
     if saved:
         flash_text(_("已保存。"))
         return redirect(url_for("archive.item", item_id=item_id))
@@ -190,7 +211,9 @@ def start_upload(item_id: str) -> Any:
         name, label = request.form.get("name", ""), request.form.get("label", "")
         size = request.form.get("size", "", type=str)
         number = int(size) if size.isascii() and size.isdigit() and len(size) < 16 else 0
-        begun = service.start_upload(deps(), item_id, file_name=name, size=number, label=label, actor=actor(), now=now())
+        begun = service.start_upload(
+            deps(), item_id, file_name=name, size=number, label=label, actor=actor(), now=now()
+        )
         return jsonify(upload=begun.id, part_size=begun.part_size, parts=begun.parts, have=list(begun.have))
 
     return _answered(start)
@@ -202,7 +225,12 @@ def upload_state(upload_id: str) -> Response:
     """Which parts have arrived."""
     state = service.upload_state(deps(), upload_id, actor=actor(), now=now())
     return jsonify(
-        upload=state.id, part_size=state.part_size, parts=state.parts, have=list(state.have), size=state.size, state=state.state
+        upload=state.id,
+        part_size=state.part_size,
+        parts=state.parts,
+        have=list(state.have),
+        size=state.size,
+        state=state.state,
     )
 
 
@@ -272,7 +300,9 @@ def look(item_id: str, version: int) -> AnyResponse:
     form = RevealForm().offer()
     if not form.validate_on_submit():
         return redirect(url_for("archive.item", item_id=item_id))
-    return redirect(url_for("archive.look_pages", item_id=item_id, version=version, purpose=form.purpose.data))
+    return redirect(
+        url_for("archive.look_pages", item_id=item_id, version=version, purpose=form.purpose.data)
+    )
 
 
 @bp.get("/items/<item_id>/versions/<int:version>/pages")
@@ -282,7 +312,9 @@ def look_pages(item_id: str, version: int) -> Response:
     purpose = pages.purpose(request.args)
     found = queries.viewable(deps(), item_id, version, actor=actor(), now=now())
     number = min(max(request.args.get("page", 1, type=int), 1), max(found.pages, 1))
-    return page("archive/pages.html", found=found, item_id=item_id, version=version, purpose=purpose, number=number)
+    return page(
+        "archive/pages.html", found=found, item_id=item_id, version=version, purpose=purpose, number=number
+    )
 
 
 @bp.get("/items/<item_id>/versions/<int:version>/pages/<int:number>.webp")

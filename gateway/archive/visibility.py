@@ -25,7 +25,9 @@ def live(grant: KnowGrant, now: datetime) -> bool:
 
 def live_grants(session: Session, account: str, now: datetime) -> list[KnowGrant]:
     """Every grant of an account that works now."""
-    rows = session.scalars(select(KnowGrant).where(KnowGrant.grantee == account, KnowGrant.ended_at.is_(None)))
+    rows = session.scalars(
+        select(KnowGrant).where(KnowGrant.grantee == account, KnowGrant.ended_at.is_(None))
+    )
     return [g for g in rows if live(g, now)]
 
 
@@ -33,7 +35,13 @@ def may_see(session: Session, actor: Actor, thing: Client | Case | Item | None, 
     """What the actor may know of a client, a case or an item at `now`; the empty scope for anything unknown."""
     if thing is None or actor.kind != "staff":
         return NOTHING
-    case = session.get(Case, thing.case_id) if isinstance(thing, Item) else thing if isinstance(thing, Case) else None
+    case = (
+        session.get(Case, thing.case_id)
+        if isinstance(thing, Item)
+        else thing
+        if isinstance(thing, Case)
+        else None
+    )
     client = thing if isinstance(thing, Client) else session.get(Client, case.client_id) if case else None
     if client is None:
         return NOTHING

@@ -21,7 +21,9 @@ FIELD_CLASSES: dict[str, FieldClass] = {
         FieldClass("F01", Text("姓名称谓", "Name and title"), 1),
         FieldClass("F02", Text("联系方式", "Contact details"), 2),
         FieldClass("F03", Text("身份证号", "Identity number"), 3, sensitive=True),
-        FieldClass("F04", Text("证件影像、房产证明", "Images of papers, proof of property"), 3, sensitive=True),
+        FieldClass(
+            "F04", Text("证件影像、房产证明", "Images of papers, proof of property"), 3, sensitive=True
+        ),
         FieldClass("F05", Text("房屋地址", "Address of the home"), 2),
         FieldClass("F06", Text("装修需求", "Wishes for the works"), 1),
         FieldClass("F07", Text("设计方案、图纸", "Designs and drawings"), 2),

@@ -70,24 +70,34 @@ class House:
 
     def client(self, who: str = "biz.sj", name: str = "示例客户甲") -> str:
         """A client with a general basis for every class."""
-        saved = service.create_client(self.deps, service.ClientEntry(name), actor=self.actor(who), now=self.now)
+        saved = service.create_client(
+            self.deps, service.ClientEntry(name), actor=self.actor(who), now=self.now
+        )
         classes = [f"F{n:02}" for n in range(1, 13)]
-        service.add_basis(self.deps, saved.id, classes, "B2", service.ANY_PURPOSE, actor=self.actor(who), now=self.now)
+        service.add_basis(
+            self.deps, saved.id, classes, "B2", service.ANY_PURPOSE, actor=self.actor(who), now=self.now
+        )
         return saved.id
 
     def case(self, client: str, who: str = "biz.sj", title: str = "住宅装修", **entry: str) -> str:
         """An electronic case of the client."""
-        return service.create_case(self.deps, client, service.CaseEntry(title, **entry), actor=self.actor(who), now=self.now)
+        return service.create_case(
+            self.deps, client, service.CaseEntry(title, **entry), actor=self.actor(who), now=self.now
+        )
 
     def item(self, case: str, who: str = "biz.sj", classes: tuple[str, ...] = ("F07",)) -> str:
         """A floor plan in the case, without a file yet."""
         entry = service.ItemEntry("平面图", "PLAN", classes)
         return service.add_item(self.deps, case, entry, actor=self.actor(who), now=self.now)
 
-    def upload(self, item: str, data: bytes, who: str = "biz.sj", name: str = "平面图.pdf") -> service.UploadView:
+    def upload(
+        self, item: str, data: bytes, who: str = "biz.sj", name: str = "平面图.pdf"
+    ) -> service.UploadView:
         """A whole upload with its inspection."""
         actor = self.actor(who)
-        view = service.start_upload(self.deps, item, file_name=name, size=len(data), actor=actor, now=self.now)
+        view = service.start_upload(
+            self.deps, item, file_name=name, size=len(data), actor=actor, now=self.now
+        )
         for number in range(1, view.parts + 1):
             part = data[(number - 1) * view.part_size : number * view.part_size]
             service.put_part(self.deps, view.id, number, part, actor=actor, now=self.now)
@@ -113,7 +123,10 @@ class House:
     def entries(self, event: str) -> list[dict[str, Any]]:
         """The log's entries of one event, in order."""
         with self.deps.database.read() as session:
-            return [json.loads(leaf.body) for leaf in session.scalars(select(Leaf).where(Leaf.event == event).order_by(Leaf.at))]
+            return [
+                json.loads(leaf.body)
+                for leaf in session.scalars(select(Leaf).where(Leaf.event == event).order_by(Leaf.at))
+            ]
 
 
 PEOPLE: dict[str, tuple[frozenset[Role], str]] = {
@@ -150,7 +163,10 @@ def _deps(settings: Settings, clock: Callable[[], datetime]) -> Deps:
     database = Database(settings.database, b"m" * 32)
     Base.metadata.create_all(database.engine)
     keyring = SqliteKeyring(settings.home / "keyring.db", kek)
-    stores = {n: SealedStore(LocalStore(settings.home / "store" / n), keyring) for n in ("objects", "bundles", "evidence")}
+    stores = {
+        n: SealedStore(LocalStore(settings.home / "store" / n), keyring)
+        for n in ("objects", "bundles", "evidence")
+    }
     deps = Deps(
         settings=settings,
         database=database,
@@ -159,7 +175,13 @@ def _deps(settings: Settings, clock: Callable[[], datetime]) -> Deps:
         search=SearchKey(b"s" * 32),
         log=Log(database, signer, origin=signer.name),
         queue=Queue(database, MemoryHuey("archive"), clock),
-        mailer=Mailer(database, Outbox(settings.home / "outbox"), sender="a@invalid", company="示例", origin="http://127.0.0.1"),
+        mailer=Mailer(
+            database,
+            Outbox(settings.home / "outbox"),
+            sender="a@invalid",
+            company="示例",
+            origin="http://127.0.0.1",
+        ),
         manifest_key=Ed25519PrivateKey.generate(),
         evidence_key=Ed25519PrivateKey.generate(),
         clock=clock,
@@ -180,13 +202,22 @@ def _populate(house: House) -> None:
         session.flush()
         for name, (roles, code) in PEOPLE.items():
             account = f"{name.replace('.', '-'):0>32}"
-            row = Account(id=account, email=f"{name}@demo.invalid", name=name, department_id=house.departments[code])
+            row = Account(
+                id=account, email=f"{name}@demo.invalid", name=name, department_id=house.departments[code]
+            )
             row.state, row.created_at, row.leaf = "ACTIVE", house.now, "0" * 32
             session.add(row)
             session.flush()
             for role in roles:
                 session.add(
-                    RoleGrant(account_id=account, role=role.value, state="ACTIVE", proposed_by="init", at=house.now, leaf="0" * 32)
+                    RoleGrant(
+                        account_id=account,
+                        role=role.value,
+                        state="ACTIVE",
+                        proposed_by="init",
+                        at=house.now,
+                        leaf="0" * 32,
+                    )
                 )
             house.people[name] = (account, roles, house.departments[code])
 
@@ -252,7 +283,9 @@ class Browser:
 
     def post(self, path: str, **fields: Any) -> TestResponse:
         """One form."""
-        return self.http.post(path, data={"csrf_token": self.token, **fields}, base_url="http://127.0.0.1:8000")
+        return self.http.post(
+            path, data={"csrf_token": self.token, **fields}, base_url="http://127.0.0.1:8000"
+        )
 
     def put(self, path: str, data: bytes, **headers: str) -> TestResponse:
         """One raw part."""

@@ -34,7 +34,8 @@ def test_a_case_is_filed_by_two_archivists_and_gets_its_number(house, pdf):
 
 
 @pytest.mark.parametrize(
-    ("who", "refusal", "code"), [("arc1", NotAllowed, "SOD-2"), ("hod.sj", NotAllowed, "NOT_ALLOWED"), ("sys", NotFound, "NOT_FOUND")]
+    ("who", "refusal", "code"),
+    [("arc1", NotAllowed, "SOD-2"), ("hod.sj", NotAllowed, "NOT_ALLOWED"), ("sys", NotFound, "NOT_FOUND")],
 )
 def test_filing_by_the_wrong_person_is_refused_recorded_and_spends_no_number(house, pdf, who, refusal, code):
     case, _ = house.reviewed(house.client(), pdf)
@@ -70,9 +71,19 @@ def test_an_incomplete_entry_is_not_sent_to_review(house, pdf):
     act(house, "claim", case, "arc1")
     with pytest.raises(WrongState) as found:
         act(house, "submit", case, "arc1")
-    assert found.value.code == "INCOMPLETE" and "存放位置" in found.value.text.zh and "卷内文件" in found.value.text.zh
+    assert (
+        found.value.code == "INCOMPLETE"
+        and "存放位置" in found.value.text.zh
+        and "卷内文件" in found.value.text.zh
+    )
     item = house.item(case, who="arc1")
-    service.edit_case(house.deps, case, service.CaseEntry("住宅", media="ELECTRONIC"), actor=house.actor("arc1"), now=house.now)
+    service.edit_case(
+        house.deps,
+        case,
+        service.CaseEntry("住宅", media="ELECTRONIC"),
+        actor=house.actor("arc1"),
+        now=house.now,
+    )
     with pytest.raises(WrongState):
         act(house, "submit", case, "arc1")
     house.upload(item, pdf, who="arc1")
@@ -110,7 +121,9 @@ def test_a_returned_case_goes_round_again_and_keeps_one_number(house, pdf):
 def test_an_amendment_adds_a_version_keeps_the_old_and_tells_of_it(house, pdf):
     case, item = house.filed(house.client(), pdf)
     told = []
-    house.deps.on("item.superseded", lambda deps, session, event: told.append((event.object, event.data["version"])))
+    house.deps.on(
+        "item.superseded", lambda deps, session, event: told.append((event.object, event.data["version"]))
+    )
     with pytest.raises(WrongState):
         house.upload(item, pdf, who="arc1")
     house.clock.forward(hours=1)
@@ -128,8 +141,8 @@ def test_level_and_classes_of_a_filed_item_only_grow(house, pdf):
     case, item = house.filed(house.client(), pdf, classes=("F03", "F07"))
     act(house, "amend", case, "arc1", reason=WHY)
     for classes, level in ((("F07",), 3), (("F03", "F07"), 2)):
+        entry = service.ItemEntry("平面图", "PLAN", classes, level)
         with pytest.raises(Invalid):
-            entry = service.ItemEntry("平面图", "PLAN", classes, level)
             service.edit_item(house.deps, item, entry, actor=house.actor("arc1"), now=house.now)
     entry = service.ItemEntry("平面图", "PLAN", ("F03", "F07", "F11"), 3)
     service.edit_item(house.deps, item, entry, actor=house.actor("arc1"), now=house.now)
@@ -150,14 +163,33 @@ def test_a_filed_case_is_voided_by_two_people_and_its_number_is_gone(house, pdf)
     assert act(house, "file", other, "arc2") == "SG01-KH·2026·SJ-0002"
 
 
-@pytest.mark.parametrize(("who", "refusal"), [("biz.sj2", NotFound), ("biz.gc", NotFound), ("hod.gc", NotFound), ("gm", NotAllowed), ("sys", NotFound)])
+@pytest.mark.parametrize(
+    ("who", "refusal"),
+    [
+        ("biz.sj2", NotFound),
+        ("biz.gc", NotFound),
+        ("hod.gc", NotFound),
+        ("gm", NotAllowed),
+        ("sys", NotFound),
+    ],
+)
 def test_cases_are_opened_for_ones_own_clients_only(house, who, refusal):
     client = house.client()
     with pytest.raises(refusal):
         house.case(client, who=who)
 
 
-@pytest.mark.parametrize("entry", [{"year": 2027}, {"year": 1999}, {"category": "XX"}, {"retention": "BG9"}, {"media": ""}, {"location": "x" * 61}])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"year": 2027},
+        {"year": 1999},
+        {"category": "XX"},
+        {"retention": "BG9"},
+        {"media": ""},
+        {"location": "x" * 61},
+    ],
+)
 def test_entries_outside_the_vocabulary_are_refused(house, entry):
     client = house.client()
     with pytest.raises(Invalid) as found:

@@ -24,7 +24,9 @@ def reveal(house, client, column, who, purpose="P01"):
 
 
 def test_personal_fields_are_sealed_and_found_by_exact_search_only(house):
-    saved = create(house, phone="138 0000 0000", id_type="RESIDENT", id_no=GOOD_ID.lower(), address="示例小区1幢101室")
+    saved = create(
+        house, phone="138 0000 0000", id_type="RESIDENT", id_no=GOOD_ID.lower(), address="示例小区1幢101室"
+    )
     actor = house.actor("biz.sj")
     for asked in ("示例客户甲", "13800000000", "138-0000-0000", GOOD_ID, "kh2026-0001"):
         rows = queries.client_list(house.deps, asked, actor=actor, now=house.now)
@@ -75,7 +77,9 @@ def test_entries_outside_the_rules_are_refused_by_field(house, field, more):
 
 def test_duplicates_are_told_and_those_elsewhere_without_their_number(house):
     first = create(house, id_type="RESIDENT", id_no=GOOD_ID)
-    assert create(house, name="示例客户乙", id_type="RESIDENT", id_no=GOOD_ID).duplicates == (first.client_no,)
+    assert create(house, name="示例客户乙", id_type="RESIDENT", id_no=GOOD_ID).duplicates == (
+        first.client_no,
+    )
     assert create(house, who="biz.gc", id_type="RESIDENT", id_no=GOOD_ID).duplicates == ("", "")
 
 
@@ -99,7 +103,14 @@ def test_a_field_left_empty_keeps_what_is_stored(house):
 
 @pytest.mark.parametrize(
     ("who", "refusal"),
-    [("gm", NotAllowed), ("adm", NotAllowed), ("aud", NotAllowed), ("biz.sj", NotAllowed), ("hod.gc", NotFound), ("sys", NotFound)],
+    [
+        ("gm", NotAllowed),
+        ("adm", NotAllowed),
+        ("aud", NotAllowed),
+        ("biz.sj", NotAllowed),
+        ("hod.gc", NotFound),
+        ("sys", NotFound),
+    ],
 )
 def test_a_field_is_revealed_to_whom_the_policy_names_and_each_time_recorded(house, who, refusal):
     saved = create(house, phone="13800000000")
@@ -107,8 +118,14 @@ def test_a_field_is_revealed_to_whom_the_policy_names_and_each_time_recorded(hou
         reveal(house, saved.id, "phone", who)
     assert house.entries("client.revealed") == []
     assert len(house.entries("refused")) == 1
-    assert reveal(house, saved.id, "phone", "hod.sj") == reveal(house, saved.id, "phone", "arc1") == "13800000000"
-    assert [(e["data"]["field_class"], e["data"]["purpose"]) for e in house.entries("client.revealed")] == [("F02", "P01")] * 2
+    assert (
+        reveal(house, saved.id, "phone", "hod.sj")
+        == reveal(house, saved.id, "phone", "arc1")
+        == "13800000000"
+    )
+    assert [(e["data"]["field_class"], e["data"]["purpose"]) for e in house.entries("client.revealed")] == [
+        ("F02", "P01")
+    ] * 2
 
 
 def test_a_reveal_wants_a_purpose_and_something_to_show(house):
@@ -146,26 +163,42 @@ def test_a_basis_is_registered_ended_once_and_gone_from_the_facts(house):
     with pytest.raises(Invalid) as found:
         service.add_basis(house.deps, saved.id, ["F07"], "B1", "P01", actor=actor, now=house.now)
     assert found.value.field == "notice_version"
-    rows = service.add_basis(house.deps, saved.id, ["F07", "F08"], "B1", "P01", notice_version="2026-1", actor=actor, now=house.now)
+    rows = service.add_basis(
+        house.deps, saved.id, ["F07", "F08"], "B1", "P01", notice_version="2026-1", actor=actor, now=house.now
+    )
     with house.deps.database.read() as session:
         assert service.has_basis(session, saved.id, ["F07", "F08"], "P01")
         assert not service.has_basis(session, saved.id, ["F07", "F08"], "P04")
         assert not service.has_basis(session, saved.id, ["F07", "F09"], "P01")
         assert not service.has_basis(session, saved.id, [], "P01")
-    service.end_basis(house.deps, rows[0], reason="客户书面撤回同意，自今日起停止使用。", actor=actor, now=house.now)
+    service.end_basis(
+        house.deps, rows[0], reason="客户书面撤回同意，自今日起停止使用。", actor=actor, now=house.now
+    )
     with house.deps.database.read() as session:
         assert not service.has_basis(session, saved.id, ["F07"], "P01")
         assert service.has_basis(session, saved.id, ["F08"], "P01")
     with pytest.raises(WrongState):
-        service.end_basis(house.deps, rows[0], reason="客户书面撤回同意，自今日起停止使用。", actor=actor, now=house.now)
+        service.end_basis(
+            house.deps, rows[0], reason="客户书面撤回同意，自今日起停止使用。", actor=actor, now=house.now
+        )
 
 
-@pytest.mark.parametrize("more", [{"basis": "B5"}, {"purpose": "P00"}, {"field_classes": []}, {"field_classes": ["F13"]}])
+@pytest.mark.parametrize(
+    "more", [{"basis": "B5"}, {"purpose": "P00"}, {"field_classes": []}, {"field_classes": ["F13"]}]
+)
 def test_bases_outside_the_vocabulary_are_refused(house, more):
     saved = create(house)
     given = {"field_classes": ["F07"], "basis": "B2", "purpose": "P01", **more}
     with pytest.raises(Invalid):
-        service.add_basis(house.deps, saved.id, given["field_classes"], given["basis"], given["purpose"], actor=house.actor("biz.sj"), now=house.now)
+        service.add_basis(
+            house.deps,
+            saved.id,
+            given["field_classes"],
+            given["basis"],
+            given["purpose"],
+            actor=house.actor("biz.sj"),
+            now=house.now,
+        )
 
 
 def test_clients_have_rows_of_their_own_number(house):

@@ -12,9 +12,9 @@ from gateway.release import Ask, gather
 WHY = "题名与内容不符，请更正后再提交。"
 
 
-def facts(house, items, *, exit="copy", who="biz.sj", duty=None):
+def facts(house, items, *, way="copy", who="biz.sj", duty=None):
     actor = house.actor(who)
-    ask = Ask(exit, "collect", actor, house.now, items=tuple(items), duty_purpose=duty)
+    ask = Ask(way, "collect", actor, house.now, items=tuple(items), duty_purpose=duty)
     with house.deps.database.read() as session:
         return item_facts(house.deps, session, ask)
 
@@ -23,7 +23,13 @@ def test_a_filed_item_is_told_whole(house, pdf):
     client = house.client()
     _, item = house.filed(client, pdf, classes=("F03", "F07"))
     (fact,) = facts(house, [(item, 1)])["items"]
-    assert (fact.id, fact.version, fact.client, fact.classes, fact.level) == (item, 1, client, frozenset({"F03", "F07"}), 3)
+    assert (fact.id, fact.version, fact.client, fact.classes, fact.level) == (
+        item,
+        1,
+        client,
+        frozenset({"F03", "F07"}),
+        3,
+    )
     assert fact.filed and fact.alive and fact.markable and fact.intact and fact.basis and fact.newest
     assert fact.scan == "unscanned"
 
@@ -36,17 +42,21 @@ def test_an_unknown_item_or_version_leaves_nothing_met(house, pdf, asked):
 
 
 def test_the_basis_serves_the_shares_purpose_or_none(house, pdf):
-    saved = service.create_client(house.deps, service.ClientEntry("示例客户乙"), actor=house.actor("biz.sj"), now=house.now)
+    saved = service.create_client(
+        house.deps, service.ClientEntry("示例客户乙"), actor=house.actor("biz.sj"), now=house.now
+    )
     service.add_basis(house.deps, saved.id, ["F07"], "B2", "P01", actor=house.actor("biz.sj"), now=house.now)
     _, item = house.filed(saved.id, pdf)
     (fact,) = facts(house, [(item, 1)])["items"]
     assert (fact.basis, fact.purposes) == (False, frozenset({"P01"}))
-    assert facts(house, [(item, 1)], exit="duty_view", who="hod.sj", duty="P08")["items"][0].basis
+    assert facts(house, [(item, 1)], way="duty_view", who="hod.sj", duty="P08")["items"][0].basis
 
 
 @pytest.mark.parametrize(("purpose", "state"), [("P01", "met"), ("P04", "unmet")])
 def test_the_decision_asks_for_the_shares_own_purpose(house, pdf, purpose, state):
-    saved = service.create_client(house.deps, service.ClientEntry("示例客户乙"), actor=house.actor("biz.sj"), now=house.now)
+    saved = service.create_client(
+        house.deps, service.ClientEntry("示例客户乙"), actor=house.actor("biz.sj"), now=house.now
+    )
     service.add_basis(house.deps, saved.id, ["F07"], "B2", "P01", actor=house.actor("biz.sj"), now=house.now)
     _, item = house.filed(saved.id, pdf)
     share = ShareFact(
@@ -83,23 +93,47 @@ def test_an_unfit_version_is_neither_markable_nor_intact(house):
 
 @pytest.mark.parametrize(
     ("who", "duty", "allowed"),
-    [("hod.sj", "P08", True), ("arc1", "P08", True), ("hod.sj", "P00", False), ("hod.gc", "P08", False), ("biz.sj", "P08", False), ("adm", "P08", False), ("sys", "P08", False)],
+    [
+        ("hod.sj", "P08", True),
+        ("arc1", "P08", True),
+        ("hod.sj", "P00", False),
+        ("hod.gc", "P08", False),
+        ("biz.sj", "P08", False),
+        ("adm", "P08", False),
+        ("sys", "P08", False),
+    ],
 )
 def test_who_is_on_duty(house, pdf, who, duty, allowed):
     _, item = house.filed(house.client(), pdf)
-    assert facts(house, [(item, 1)], exit="duty_view", who=who, duty=duty)["duty"] is allowed
+    assert facts(house, [(item, 1)], way="duty_view", who=who, duty=duty)["duty"] is allowed
 
 
 def test_the_gate_finds_the_archives_conditions_met(house, pdf):
     _, item = house.filed(house.client(), pdf)
     ask = Ask("copy", "submit", house.actor("biz.sj"), house.now, items=((item, 1),))
     with house.deps.database.read() as session:
-        decision = release("copy", "submit", gather(house.deps, session, ask), house.deps.parameters(session, house.now))
+        decision = release(
+            "copy", "submit", gather(house.deps, session, ask), house.deps.parameters(session, house.now)
+        )
     states = {c.code: c.state for c in decision.conditions}
-    assert {code: states[code] for code in ("ALIVE", "FILED", "MARK", "BASIS")} == dict.fromkeys(("ALIVE", "FILED", "MARK", "BASIS"), "met")
+    assert {code: states[code] for code in ("ALIVE", "FILED", "MARK", "BASIS")} == dict.fromkeys(
+        ("ALIVE", "FILED", "MARK", "BASIS"), "met"
+    )
 
 
-@pytest.mark.parametrize(("who", "count"), [("biz.sj", 1), ("hod.sj", 1), ("biz.sj2", 0), ("biz.gc", 0), ("hod.gc", 0), ("arc1", 0), ("gm", 0), ("sys", 0)])
+@pytest.mark.parametrize(
+    ("who", "count"),
+    [
+        ("biz.sj", 1),
+        ("hod.sj", 1),
+        ("biz.sj2", 0),
+        ("biz.gc", 0),
+        ("hod.gc", 0),
+        ("arc1", 0),
+        ("gm", 0),
+        ("sys", 0),
+    ],
+)
 def test_items_are_shared_by_their_owners_and_heads(house, pdf, who, count):
     client = house.client()
     _, item = house.filed(client, pdf)
@@ -110,13 +144,15 @@ def test_items_are_shared_by_their_owners_and_heads(house, pdf, who, count):
         assert rows[0].number == "SG01-KH·2026·SJ-0001-001" and rows[0].markable and rows[0].version == 1
         assert (rows[0].title == "平面图") == (who == "hod.sj")
     with house.deps.database.read() as session:
-        assert (service.shareable_item(session, item, actor=house.actor(who), now=house.now) is not None) == bool(count)
+        assert (
+            service.shareable_item(session, item, actor=house.actor(who), now=house.now) is not None
+        ) == bool(count)
 
 
 def test_a_grant_lets_nobody_share(house, pdf):
     from datetime import timedelta
 
-    case, item = house.filed(house.client(), pdf)
+    case, _ = house.filed(house.client(), pdf)
     service.give_grant(
         house.deps,
         grantee=house.people["biz.gc"][0],

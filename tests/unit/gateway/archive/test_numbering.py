@@ -32,9 +32,13 @@ def test_eight_writers_begin_one_series_together(house):
 
 
 def test_a_number_of_a_rolled_back_transaction_is_given_to_the_next(house):
-    with pytest.raises(WrongState), house.deps.database.write() as session:
-        assert next_in(session, "X") == 1
-        raise WrongState
+    def take_and_fail():
+        with house.deps.database.write() as session:
+            assert next_in(session, "X") == 1
+            raise WrongState
+
+    with pytest.raises(WrongState):
+        take_and_fail()
     with house.deps.database.write() as session:
         assert next_in(session, "X") == 1
 

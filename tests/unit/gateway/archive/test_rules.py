@@ -24,7 +24,9 @@ from gateway.errors import Invalid
 from gateway.principal import Actor, Role
 
 # The pattern as the policy prints it (§2.5).
-POLICY = re.compile(r"^[A-Z][A-Z0-9]{1,5}-[A-Z]{2}·20\d{2}·[A-Z]{2}-\d{4,5}(-\d{3,4}(_F\d{4,6})?)?$", re.ASCII)
+POLICY = re.compile(
+    r"^[A-Z][A-Z0-9]{1,5}-[A-Z]{2}·20\d{2}·[A-Z]{2}-\d{4,5}(-\d{3,4}(_F\d{4,6})?)?$", re.ASCII
+)
 LETTERS = st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 PAIRS = st.tuples(LETTERS, LETTERS).map("".join)
 NUMBERS = st.builds(
@@ -142,7 +144,12 @@ MATRIX = [
 @pytest.mark.parametrize(("role", "relation", "listed", "titles", "content", "reveal"), MATRIX)
 def test_each_role_sees_what_the_policy_gives_it(role, relation, listed, titles, content, reveal):
     found = scope(_who(role), relation)
-    assert (found.listed, found.titles, len(found.content), len(found.reveal)) == (listed, titles, content, reveal)
+    assert (found.listed, found.titles, len(found.content), len(found.reveal)) == (
+        listed,
+        titles,
+        content,
+        reveal,
+    )
 
 
 def test_an_item_is_read_only_when_every_class_is_granted():

@@ -8,7 +8,9 @@ from gateway.archive import subjects
 from gateway.errors import Invalid
 
 DATES = st.dates().filter(lambda d: d.year >= 1900).map(lambda d: f"{d:%Y%m%d}")
-FIRST17 = st.tuples(st.integers(110000, 659999).map(str), DATES, st.integers(0, 999).map("{:03}".format)).map("".join)
+FIRST17 = st.tuples(st.integers(110000, 659999).map(str), DATES, st.integers(0, 999).map("{:03}".format)).map(
+    "".join
+)
 
 
 # A published example of GB 11643: 11010519491231002X.
@@ -36,17 +38,29 @@ def test_two_neighbours_swapped_are_always_found(first, place):
     assert swapped == whole or not subjects.resident_number_valid(swapped)
 
 
-@pytest.mark.parametrize("number", ["", "000000190001010001", "11010519490231002X", "1" * 17, "１１０１０５１９４９１２３１００２X"])
+@pytest.mark.parametrize(
+    "number",
+    ["", "000000190001010001", "11010519490231002X", "1" * 17, "１１０１０５１９４９１２３１００２X"],
+)
 def test_other_numbers_are_not_valid(number):
     assert not subjects.resident_number_valid(number)
 
 
-@pytest.mark.parametrize(("typed", "kept"), [("138 0000 0000", "13800000000"), ("１３８００００００００", "13800000000"), ("010-12345678", "010-12345678")])
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("138 0000 0000", "13800000000"),
+        ("１３８００００００００", "13800000000"),
+        ("010-12345678", "010-12345678"),
+    ],
+)
 def test_phones_are_folded(typed, kept):
     assert subjects.phone(typed) == kept
 
 
-@pytest.mark.parametrize("typed", ["12800000000", "1380000000", "138000000000", "12345678", "100-0000-0001", "+8613800000000"])
+@pytest.mark.parametrize(
+    "typed", ["12800000000", "1380000000", "138000000000", "12345678", "100-0000-0001", "+8613800000000"]
+)
 def test_other_phones_are_refused(typed):
     with pytest.raises(Invalid):
         subjects.phone(typed)

@@ -1,7 +1,6 @@
 """Uploads in parts: resumed, replaced, refused, abandoned; and nothing of them in clear on any disk."""
 
 import hashlib
-import os
 import secrets
 
 import pytest
@@ -17,7 +16,9 @@ from storage.sealed import PART_SIZE, SealedStore
 
 
 def start(house, item, size, who="biz.sj", name="影像.bin"):
-    return service.start_upload(house.deps, item, file_name=name, size=size, actor=house.actor(who), now=house.now)
+    return service.start_upload(
+        house.deps, item, file_name=name, size=size, actor=house.actor(who), now=house.now
+    )
 
 
 def put(house, upload, number, data, who="biz.sj", **more):
@@ -30,7 +31,9 @@ def complete(house, upload, who="biz.sj"):
 
 def version(house, item):
     with house.deps.database.read() as session:
-        row = session.scalars(select(ItemVersion).where(ItemVersion.item_id == item).order_by(ItemVersion.version.desc())).first()
+        row = session.scalars(
+            select(ItemVersion).where(ItemVersion.item_id == item).order_by(ItemVersion.version.desc())
+        ).first()
         session.expunge_all()
         return row
 
@@ -103,7 +106,13 @@ def test_an_upload_belongs_to_whoever_began_it(house, item):
 
 
 def test_who_may_not_write_may_not_upload(house, item):
-    for who, refusal in (("biz.gc", NotFound), ("hod.gc", NotFound), ("adm", NotAllowed), ("arc1", NotAllowed), ("sys", NotFound)):
+    for who, refusal in (
+        ("biz.gc", NotFound),
+        ("hod.gc", NotFound),
+        ("adm", NotAllowed),
+        ("arc1", NotAllowed),
+        ("sys", NotFound),
+    ):
         with pytest.raises(refusal):
             start(house, item, 10, who=who)
 
@@ -227,12 +236,11 @@ def test_no_plaintext_of_an_upload_is_on_disk(house, item, tmp_path):
 
 def _nowhere(canary, folder):
     seen = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with open(os.path.join(root, name), "rb") as file:
-                content = file.read()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
             seen += len(content)
-            assert canary not in content, name
+            assert canary not in content, path.name
     assert seen > PART_SIZE
 
 

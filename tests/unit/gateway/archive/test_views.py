@@ -10,7 +10,12 @@ from gateway.archive import service
 def test_a_client_is_registered_masked_found_and_revealed(house, browse):
     staff = browse("biz.sj")
     sent = staff.post(
-        "/clients/new", name="示例客户甲", type="PERSON", phone="13800000000", status="INTENT", address="示例小区1幢101室"
+        "/clients/new",
+        name="示例客户甲",
+        type="PERSON",
+        phone="13800000000",
+        status="INTENT",
+        address="示例小区1幢101室",
     )
     assert sent.status_code == 302, sent.get_data(as_text=True)
     shown = staff.get(sent.location).get_data(as_text=True)
@@ -32,12 +37,17 @@ def test_a_case_goes_from_intake_to_its_number(house, browse, pdf):
     business, first, second = browse("biz.sj"), browse("arc1"), browse("arc2")
     form = {"category": "KH", "year": "2026", "retention": "BG1", "media": "ELECTRONIC", "location": ""}
     case = business.post(f"/clients/{client}/cases/new", title="住宅装修", **form).location
-    item = business.post(f"{case}/items/new", title="平面图", type="PLAN", classes=["F07"], level="", original="ORIGINAL").location
+    item = business.post(
+        f"{case}/items/new", title="平面图", type="PLAN", classes=["F07"], level="", original="ORIGINAL"
+    ).location
     begun = business.post(f"{item}/uploads", name="平面图.pdf", size=str(len(pdf))).get_json()
     digest = hashlib.sha256(pdf).hexdigest()
     refused = business.put(f"/uploads/{begun['upload']}/parts/1", pdf, **{"X-Part-SHA256": "0" * 64})
     assert refused.status_code == 422 and "摘要" in refused.get_json()["message"]
-    assert business.put(f"/uploads/{begun['upload']}/parts/1", pdf, **{"X-Part-SHA256": digest}).status_code == 200
+    assert (
+        business.put(f"/uploads/{begun['upload']}/parts/1", pdf, **{"X-Part-SHA256": digest}).status_code
+        == 200
+    )
     assert business.get(f"/uploads/{begun['upload']}").get_json()["have"] == [1]
     done = business.post(f"/uploads/{begun['upload']}/complete").get_json()
     assert done["next"] == item
@@ -61,7 +71,9 @@ def test_a_case_goes_from_intake_to_its_number(house, browse, pdf):
 
 def test_forms_come_back_with_the_problem_under_the_field(house, browse):
     client = house.client()
-    answer = browse("biz.sj").post(f"/clients/{client}/cases/new", title="", category="KH", retention="BG1", media="ELECTRONIC")
+    answer = browse("biz.sj").post(
+        f"/clients/{client}/cases/new", title="", category="KH", retention="BG1", media="ELECTRONIC"
+    )
     assert answer.status_code == 422
     assert "请填 1 到 100 个字" in answer.get_data(as_text=True)
 
@@ -79,9 +91,14 @@ def test_grants_are_given_confirmed_and_ended(house, browse, pdf):
     head, archivist, other = browse("hod.sj"), browse("arc1"), browse("biz.gc")
     assert other.get(f"/items/{item}").status_code == 404
     fields = {"grantee": house.people["biz.gc"][0], "classes": ["F03"], "purpose": "P04", "days": "7"}
-    bad = head.post(f"/cases/{case}/grants/new", reason="工程部需核对业主身份信息。", **{**fields, "days": "91"})
+    bad = head.post(
+        f"/cases/{case}/grants/new", reason="工程部需核对业主身份信息。", **{**fields, "days": "91"}
+    )
     assert bad.status_code == 422 and "90" in bad.get_data(as_text=True)
-    assert head.post(f"/cases/{case}/grants/new", reason="工程部需核对业主身份信息。", **fields).status_code == 302
+    assert (
+        head.post(f"/cases/{case}/grants/new", reason="工程部需核对业主身份信息。", **fields).status_code
+        == 302
+    )
     assert "待档案确认" in head.get("/grants").get_data(as_text=True)
     assert other.get(f"/items/{item}").status_code == 404
     grant = archivist.get("/grants").get_data(as_text=True).split("/grants/")[1].split("/confirm")[0]

@@ -21,7 +21,9 @@ def scope(house, who, item):
         return may_see(session, house.actor(who), session.get(Item, item), house.now)
 
 
-def give(house, classes, who="hod.sj", grantee="biz.gc", days=7, purpose="P04", reason=WHY, start=None, **target):
+def give(
+    house, classes, who="hod.sj", grantee="biz.gc", days=7, purpose="P04", reason=WHY, start=None, **target
+):
     return service.give_grant(
         house.deps,
         grantee=house.people[grantee][0],
@@ -52,7 +54,11 @@ def test_a_filed_item_is_seen_by_those_the_policy_names(house, pdf, who):
         assert titled == (who in READS)
         assert queries.item_page(house.deps, item, actor=actor, now=house.now).viewable == (who in READS)
     else:
-        for read, key in ((queries.case_page, case), (queries.item_page, item), (queries.client_page, client)):
+        for read, key in (
+            (queries.case_page, case),
+            (queries.item_page, item),
+            (queries.client_page, client),
+        ):
             with pytest.raises(NotFound):
                 read(house.deps, key, actor=actor, now=house.now)
     if who not in READS:
@@ -81,10 +87,18 @@ def test_a_grant_opens_its_classes_for_its_time(house, pdf, target):
     house.clock.forward(days=7)
     assert not scope(house, "biz.gc", item)
     house.clock.forward(days=-1)
-    service.end_grant(house.deps, grant, reason="核对工作已经完成，提前收回。", actor=house.actor("hod.sj"), now=house.now)
+    service.end_grant(
+        house.deps, grant, reason="核对工作已经完成，提前收回。", actor=house.actor("hod.sj"), now=house.now
+    )
     assert not scope(house, "biz.gc", item)
     with pytest.raises(WrongState):
-        service.end_grant(house.deps, grant, reason="核对工作已经完成，提前收回。", actor=house.actor("hod.sj"), now=house.now)
+        service.end_grant(
+            house.deps,
+            grant,
+            reason="核对工作已经完成，提前收回。",
+            actor=house.actor("hod.sj"),
+            now=house.now,
+        )
 
 
 def test_a_level_3_grant_takes_an_archivist_too(house, pdf):
@@ -171,7 +185,9 @@ def test_the_catalogue_is_filtered_and_numbers_are_folded(house, pdf):
     other = house.case(client)
 
     def found(**asked):
-        rows = queries.case_list(house.deps, CaseFilter(**asked), actor=house.actor("arc1"), now=house.now).rows
+        rows = queries.case_list(
+            house.deps, CaseFilter(**asked), actor=house.actor("arc1"), now=house.now
+        ).rows
         return {r.id for r in rows}
 
     assert found() == {case, other}
