@@ -327,7 +327,7 @@ class Browser:
         )
 
     def _seen(self, response: TestResponse) -> TestResponse:
-        if response.mimetype == "text/html" and not response.is_streamed:
+        if response.mimetype == "text/html":
             found = _CSRF.search(response.get_data(as_text=True))
             if found is not None:
                 self._token = html.unescape(found[1])
