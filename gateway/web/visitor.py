@@ -132,9 +132,3 @@ def end_session() -> None:
     session.clear()
     for key in ("sealgate_visitor", "_login_user", "csrf_token", "sealgate_fresh"):
         g.pop(key, None)
-
-
-def session_token() -> str | None:
-    """The opaque token of this browser's session, for the one who keeps sessions."""
-    token = session.get(TOKEN)
-    return token if isinstance(token, str) else None

@@ -158,6 +158,10 @@
     all("form[data-upload-url]", root).forEach(wireUpload);
   };
 
+  // On narrow screens the navigation scrolls sideways; the present page's entry is brought into view.
+  const present = document.querySelector(".sg-nav [aria-current]");
+  if (present) present.scrollIntoView({ inline: "center", block: "nearest" });
+
   wire(document);
   document.addEventListener("htmx:load", (event) => {
     if (event.target !== document.body) wire(event.target);

@@ -167,6 +167,7 @@ def test_days_and_words(portal: Any) -> None:
         assert filters.day(date(2026, 1, 2)) == "2026-01-02"
         assert filters.words(Text("放行", "Release")) == "Release"
         assert filters.words(None) == ""
+        assert (filters.day(None), filters.left(None)) == ("–", "–")
         assert filters.words(7) == "7"
 
 
