@@ -11,17 +11,8 @@ from gateway.principal import Text
 from gateway.sharing.queries.results import TimeEntry
 
 MOST = 100
-BINDING = frozenset(
-    {
-        "share.consent_dept",
-        "share.consent_arc",
-        "share.consent_arc_major",
-        "share.approve",
-        "share.activate",
-        "share.revoke",
-        "share.withdraw",
-    }
-)
+ACTS = ("consent_dept", "consent_arc", "consent_arc_major", "approve", "activate", "revoke", "withdraw")
+BINDING = frozenset(f"share.{act}" for act in ACTS)
 WORDS: dict[str, Text] = {
     "share.draft": Text("{who}新建了共享", "{who} made a draft"),
     "share.edit": Text("{who}修改了内容", "{who} changed the contents"),

@@ -67,8 +67,8 @@ def case_choices(deps: Deps, *, actor: Actor, now: datetime) -> tuple[CaseChoice
     for item in items_for_share(deps, actor=actor, now=now):
         counts[item.case_id] = counts.get(item.case_id, 0) + 1
     with deps.database.read() as session:
-        cases = [session.get_one(Case, case_id) for case_id in counts]
-        return tuple(
+        cases = sorted((session.get_one(Case, i) for i in counts), key=lambda c: c.number or "")
+        return tuple(CaseChoice(c.id, c.number or c.temp_no, c.title, counts[c.id]) for c in cases)
             CaseChoice(c.id, c.number or c.temp_no, c.title, counts[c.id])
             for c in sorted(cases, key=lambda c: c.number or "")
         )

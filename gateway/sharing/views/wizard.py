@@ -24,7 +24,7 @@ def new_share() -> AnyResponse:
     if not case:
         return page("sharing/choose_case.html", cases=queries.case_choices(deps(), actor=actor(), now=now()))
     choices = queries.wizard_choices(deps(), case, actor=actor(), now=now())
-    defaults = {
+    defaults: dict[str, Any] = {
         "valid_days": choices.valid_days,
         "download_limit": choices.download_limit,
         "relation": "ENTRUST",
