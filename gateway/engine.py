@@ -7,12 +7,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
 
 import structlog
 
+from gateway.archive import service as archive
 from gateway.audit.service import flush_strangers
 from gateway.deps import Deps
+from gateway.identity import service as identity
+from gateway.sharing import service as sharing
+from gateway.signing import service as signing
 
 log = structlog.get_logger()
 
@@ -28,10 +31,6 @@ class Task:
 
 def tasks(deps: Deps) -> tuple[Task, ...]:
     """All periodic work of a portal."""
-    sharing = import_module("gateway.sharing.service")
-    signing = import_module("gateway.signing.service")
-    archive = import_module("gateway.archive.service")
-    identity = import_module("gateway.identity.service")
     return (
         Task("sequence", 1.0, lambda now: deps.log.sequence(now=now)),
         Task("mail", 2.0, lambda now: deps.mailer.flush(now=now)),

@@ -1,12 +1,12 @@
 """A browser as small as the demo needs: cookies, redirects, the forms of a page. Standard library only."""
 
-import http.client
 import json
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from email.message import Message
 from html.parser import HTMLParser
 from http.cookiejar import CookieJar
 from typing import Any
@@ -20,7 +20,7 @@ class Page:
 
     status: int
     url: str
-    headers: http.client.HTTPMessage
+    headers: Message
     body: bytes
 
     @property
@@ -82,7 +82,12 @@ class _Forms(HTMLParser):
             self.hrefs.append(given["href"])
         if tag == "form":
             self.found.append(Form(given.get("action", "")))
-        if tag == "input" and self.found and given.get("name") and given.get("type") not in ("checkbox", "radio", "submit"):
+        if (
+            tag == "input"
+            and self.found
+            and given.get("name")
+            and given.get("type") not in ("checkbox", "radio", "submit")
+        ):
             self.found[-1].fields.setdefault(given["name"], given.get("value", ""))
 
 

@@ -52,7 +52,11 @@ ROWS = [
     ["4", "卫生间防水（两遍）", "24 ㎡", "65.00", "1,560.00"],
     ["5", "强弱电改造", "1 项", "8,600.00", "8,600.00"],
 ]
-MATERIALS = [["A-01", "乳胶漆", "净味，哑光"], ["B-02", "复合地板", "12 mm，E0"], ["C-03", "石英石台面", "15 mm"]]
+MATERIALS = [
+    ["A-01", "乳胶漆", "净味，哑光"],
+    ["B-02", "复合地板", "12 mm，E0"],
+    ["C-03", "石英石台面", "15 mm"],
+]
 
 
 def photo() -> bytes:
@@ -90,6 +94,10 @@ def _set(folder: Path, name: str, source: str, data: object) -> bytes:
     path.write_text(source, encoding="utf-8")
     fonts = Path(pylopdf_fonts_zh_cn.__file__).parent
     pdf: bytes = typst.compile(
-        str(path), root=str(folder), font_paths=[str(fonts)], ignore_system_fonts=True, sys_inputs={"data": json.dumps(data)}
+        str(path),
+        root=str(folder),
+        font_paths=[str(fonts)],
+        ignore_system_fonts=True,
+        sys_inputs={"data": json.dumps(data)},
     )
     return pdf

@@ -1,7 +1,6 @@
 """`sealgate demo`: a portal of its own, the main job over HTTP, one line a step, the proof left in a folder."""
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -16,7 +15,8 @@ import click
 from gateway import bootstrap
 from gateway.config import Settings, load
 from gateway.demo.company import COMPANY, FONDS, USCC, load_company
-from gateway.demo.story import Failed, Story
+from gateway.demo.stage import Failed
+from gateway.demo.story import Story
 from gateway.errors import SealGateError
 from gateway.serving import free_port, running
 
@@ -39,7 +39,9 @@ def run_demo(storage: str, out: Path) -> int:
         except (SealGateError, RuntimeError) as error:
             _line(steps, "准备 Set-up", ok=False, detail=str(error))
     report = {"ok": all(s["ok"] for s in steps) and bool(paths), "storage": storage, "steps": steps, **paths}
-    (out / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    (out / "report.json").write_text(
+        json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+    )
     click.echo(f"{out / 'report.json'}: {sum(s['ok'] for s in steps)}/{len(steps)}")
     return 0 if report["ok"] else 1
 
@@ -55,7 +57,12 @@ def _stage(settings: Settings, out: Path, held: ExitStack, steps: list[dict[str,
     company = load_company(deps, now=deps.clock())
     port = int(settings.public_origin.rpartition(":")[2])
     held.enter_context(running(deps, port=port))
-    _line(steps, "演示公司 Demo company", ok=True, detail=f"{COMPANY}，{len(company.people)} 个账号，{settings.public_origin}")
+    _line(
+        steps,
+        "演示公司 Demo company",
+        ok=True,
+        detail=f"{COMPANY}，{len(company.people)} 个账号，{settings.public_origin}",
+    )
     return Story(deps, company, settings.public_origin, out)
 
 
@@ -75,7 +82,7 @@ def _line(steps: list[dict[str, Any]], name: str, *, ok: bool, detail: str) -> N
 
 @contextmanager
 def demo_home(home: Path, storage: str, *, port: int | None = None) -> Iterator[Settings]:
-    """Settings of a demo portal whose state lies in `home`, on a local store or on a MinIO of its own for as long as this lasts."""
+    """Settings of a demo portal whose state lies in `home`, on a local store or on a MinIO of its own while this lasts."""
     base = {
         "home": home / "state", "public_origin": f"http://127.0.0.1:{port or free_port()}", "company_name": COMPANY,
         "company_uscc": USCC, "fonds": FONDS, "demo": True,
@@ -105,6 +112,6 @@ def _minio(home: Path) -> Iterator[Any]:
     spec.loader.exec_module(module)
     folder = home / "minio"
     folder.mkdir()
-    os.chmod(folder, 0o700)
+    folder.chmod(0o700)
     with module.running_minio(folder) as server:
         yield server

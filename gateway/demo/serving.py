@@ -14,7 +14,10 @@ from gateway.serving import running
 
 def serve_demo(host: str, port: int) -> None:
     """Serves a fresh demo portal until interrupted, and prints its accounts with their authenticators' seeds."""
-    with tempfile.TemporaryDirectory(prefix="sealgate-demo-") as folder, demo_home(Path(folder), "local", port=port) as settings:
+    with (
+        tempfile.TemporaryDirectory(prefix="sealgate-demo-") as folder,
+        demo_home(Path(folder), "local", port=port) as settings,
+    ):
         bootstrap.make_keys(settings)
         bootstrap.upgrade(settings)
         deps = bootstrap.build(settings)

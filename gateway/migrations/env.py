@@ -1,5 +1,7 @@
 """How revisions run: against the URL handed over by `sealgate init`, over the metadata of every room."""
 
+from typing import Literal
+
 from alembic import context
 from sqlalchemy import create_engine
 
@@ -9,7 +11,7 @@ from gateway.db import UTCDateTime
 config = context.config
 
 
-def render(kind: str, item: object, _: object) -> str | bool:
+def render(kind: str, item: object, _: object) -> str | Literal[False]:
     """Writes our own column types in SQLAlchemy's words, so that a revision never depends on today's code."""
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UTCDateTime) else False
 
