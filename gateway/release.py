@@ -60,13 +60,13 @@ FactSource = Callable[[Deps, Session, Ask], Mapping[str, Any]]
 
 def gather(deps: Deps, session: Session, ask: Ask) -> Facts:
     """Everything the decision may look at, from the ground itself and from every room's source."""
-    found: dict[str, Any] = {
-        "right": ask.right,
-        "address": ask.actor.ip,
-        "log_ok": deps.log.health(now=ask.now).ok,
-        "keys_ready": deps.keyring.ready(),
-        "clock_behind_s": clock_behind(session, ask.now),
-    }
+    found: dict[str, Any] = {"right": ask.right, "address": ask.actor.ip}
+    if ask.stage != "live":
+        found |= {
+            "log_ok": deps.log.health(now=ask.now).ok,
+            "keys_ready": deps.keyring.ready(),
+            "clock_behind_s": clock_behind(session, ask.now),
+        }
     evidence: dict[str, tuple[str, ...]] = {}
     for source in deps.facts:
         offered = dict(source(deps, session, ask))
