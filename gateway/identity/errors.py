@@ -17,14 +17,20 @@ class CodeSpent(Refused):
     """A new code is needed."""
 
     code = "CODE_SPENT"
-    text = Text("核验码已失效。请联系人登录后取新的核验码。", "The code is over. Ask the contact to sign in and get a new one.")
+    text = Text(
+        "核验码已失效。请联系人登录后取新的核验码。",
+        "The code is over. Ask the contact to sign in and get a new one.",
+    )
 
 
 class NotFirstDay(Refused):
     """`init` enrols nobody where accounts exist, and always exactly SYS, GM and ADM."""
 
     code = "NOT_FIRST_DAY"
-    text = Text("首日登记只能在空的系统上进行，且须为系统管理员、总经理和行政部门各一人。", "The first day needs an empty portal and one SYS, GM and ADM each.")
+    text = Text(
+        "首日登记只能在空的系统上进行，且须为系统管理员、总经理和行政部门各一人。",
+        "The first day needs an empty portal and one SYS, GM and ADM each.",
+    )
 
 
 class WrongSignIn(Invalid):
@@ -42,4 +48,10 @@ class WrongCode(Invalid):
     code = "WRONG_CODE"
 
     def __init__(self, field: str = "otp") -> None:
-        super().__init__(field, Text("这个码不对或已用过，请等下一个再试。", "This code is wrong or was used. Wait for the next one."))
+        super().__init__(
+            field,
+            Text(
+                "这个码不对或已用过，请等下一个再试。",
+                "This code is wrong or was used. Wait for the next one.",
+            ),
+        )

@@ -1,10 +1,20 @@
-"""Forms of identity. They say what a field is called; what it may hold is decided by the services, whose errors appear under it."""
+"""Forms of identity. They say what a field is called; what it may hold is decided by the services."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from flask_babel import lazy_gettext as _
-from wtforms import BooleanField, DateField, EmailField, HiddenField, PasswordField, RadioField, SelectField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    DateField,
+    EmailField,
+    HiddenField,
+    PasswordField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional
 
@@ -29,7 +39,9 @@ class SignInForm(Form):
     """First step."""
 
     email = EmailField(_("邮箱"), [NEEDED], render_kw={"autocomplete": "username", "maxlength": 254})
-    password = PasswordField(_("密码"), [NEEDED, _bounded(1000)], render_kw={"autocomplete": "current-password"})
+    password = PasswordField(
+        _("密码"), [NEEDED, _bounded(1000)], render_kw={"autocomplete": "current-password"}
+    )
 
 
 class CodeForm(Form):
@@ -38,7 +50,9 @@ class CodeForm(Form):
     otp = StringField(
         _("6 位动态口令"),
         [NEEDED, _bounded(16)],
-        description=_("打开验证器应用，输入当前显示的数字，每 30 秒更换一次。总是不对时，请把手机时间设为自动。"),
+        description=_(
+            "打开验证器应用，输入当前显示的数字，每 30 秒更换一次。总是不对时，请把手机时间设为自动。"
+        ),
         render_kw={**CODE, "maxlength": 16},
     )
 
@@ -86,9 +100,14 @@ class EnrolForm(AuthenticatorForm):
 class PasswordForm(Form):
     """One's own password."""
 
-    current_password = PasswordField(_("当前密码"), [NEEDED, _bounded(1000)], render_kw={"autocomplete": "current-password"})
+    current_password = PasswordField(
+        _("当前密码"), [NEEDED, _bounded(1000)], render_kw={"autocomplete": "current-password"}
+    )
     password = PasswordField(
-        _("新密码"), [NEEDED, _bounded(1000)], description=_("至少 12 个字符，不含姓名和邮箱；长短语最好记。"), render_kw=NEW_PASSWORD
+        _("新密码"),
+        [NEEDED, _bounded(1000)],
+        description=_("至少 12 个字符，不含姓名和邮箱；长短语最好记。"),
+        render_kw=NEW_PASSWORD,
     )
     password_again = PasswordField(_("再输入一次"), [NEEDED, _bounded(1000)], render_kw=NEW_PASSWORD)
 
@@ -116,14 +135,21 @@ class AgeKeyForm(Form):
 class SettingsForm(Form):
     """Language and time zone."""
 
-    language = SelectField(_("语言"), choices=[SelectChoice("zh-CN", "简体中文"), SelectChoice("en", "English")])
+    language = SelectField(
+        _("语言"), choices=[SelectChoice("zh-CN", "简体中文"), SelectChoice("en", "English")]
+    )
     timezone = StringField(_("时区"), [NEEDED, _bounded(40)], description=_("例如 Asia/Shanghai。"))
 
 
 class ReasonForm(Form):
     """R+: 10 to 500 characters why."""
 
-    reason = TextAreaField(_("理由"), [NEEDED], description=_("10 到 500 字，记入日志。"), render_kw={"rows": 3, "maxlength": 500})
+    reason = TextAreaField(
+        _("理由"),
+        [NEEDED],
+        description=_("10 到 500 字，记入日志。"),
+        render_kw={"rows": 3, "maxlength": 500},
+    )
 
 
 class DeliverForm(Form):
@@ -131,7 +157,10 @@ class DeliverForm(Form):
 
     deliver = RadioField(
         _("邀请方式"),
-        choices=[SelectChoice("mail", _("发到邮箱")), SelectChoice("show", _("显示一次链接和二维码，由您转交"))],
+        choices=[
+            SelectChoice("mail", _("发到邮箱")),
+            SelectChoice("show", _("显示一次链接和二维码，由您转交")),
+        ],
         default="mail",
     )
 
@@ -151,7 +180,9 @@ class EmploymentForm(Form):
     def offer(self, departments: list[tuple[str, str]]) -> None:
         """Fills the choices in the reader's language."""
         self.department.choices = options([("", "–"), *departments])
-        self.employment.choices = options((key, kind.text(language())) for key, kind in rules.EMPLOYMENT.items())
+        self.employment.choices = options(
+            (key, kind.text(language())) for key, kind in rules.EMPLOYMENT.items()
+        )
 
 
 class AccountForm(EmploymentForm, DeliverForm):
@@ -170,7 +201,12 @@ class RoleForm(Form):
 class DepartmentForm(Form):
     """A new department."""
 
-    code = StringField(_("代码"), [NEEDED, _bounded(2)], description=_("两个字母，进入档号，以后不能改。"), render_kw={"maxlength": 2})
+    code = StringField(
+        _("代码"),
+        [NEEDED, _bounded(2)],
+        description=_("两个字母，进入档号，以后不能改。"),
+        render_kw={"maxlength": 2},
+    )
     name = StringField(_("名称"), [NEEDED, _bounded(60)])
 
 
@@ -185,7 +221,9 @@ class OrganisationForm(Form):
     """A partner organisation to propose."""
 
     name = StringField(_("单位名称"), [NEEDED, _bounded(100)])
-    uscc = StringField(_("统一社会信用代码"), [NEEDED, _bounded(18)], render_kw={"maxlength": 18, "class": "font-monospace"})
+    uscc = StringField(
+        _("统一社会信用代码"), [NEEDED, _bounded(18)], render_kw={"maxlength": 18, "class": "font-monospace"}
+    )
     category = SelectField(_("类别"))
 
     def offer(self) -> None:
@@ -197,7 +235,11 @@ class VerifyForm(Form):
     """What 行政部 verified an organisation by."""
 
     how = StringField(_("核验依据"), [NEEDED, _bounded(200)], description=_("看过什么，例如营业执照原件。"))
-    abroad = RadioField(_("是否在境外接收资料"), choices=[SelectChoice("no", _("否")), SelectChoice("yes", _("是"))], validators=[NEEDED])
+    abroad = RadioField(
+        _("是否在境外接收资料"),
+        choices=[SelectChoice("no", _("否")), SelectChoice("yes", _("是"))],
+        validators=[NEEDED],
+    )
 
 
 class ContactForm(DeliverForm):
@@ -206,7 +248,10 @@ class ContactForm(DeliverForm):
     name = StringField(_("姓名"), [NEEDED, _bounded(60)])
     title = StringField(_("职务"), [Optional(), _bounded(60)])
     mobile = StringField(
-        _("电话"), [NEEDED, _bounded(20)], description=_("您已知属于本人的号码；之后凭它核对回读码。"), render_kw={"inputmode": "tel"}
+        _("电话"),
+        [NEEDED, _bounded(20)],
+        description=_("您已知属于本人的号码；之后凭它核对回读码。"),
+        render_kw={"inputmode": "tel"},
     )
     email = EmailField(_("邮箱"), [NEEDED], render_kw={"maxlength": 254, "autocomplete": "off"})
     signer = BooleanField(_("有权代表单位签署协议"))
@@ -216,12 +261,18 @@ class ContactForm(DeliverForm):
 class ConfirmForm(Form):
     """The read-back code and how the identity was checked."""
 
-    code = StringField(_("对方在电话里报的 6 位核验码"), [NEEDED, _bounded(16)], render_kw={**CODE, "autocomplete": "off", "maxlength": 16})
+    code = StringField(
+        _("对方在电话里报的 6 位核验码"),
+        [NEEDED, _bounded(16)],
+        render_kw={**CODE, "autocomplete": "off", "maxlength": 16},
+    )
     identity_check = SelectField(_("身份核验方式"))
 
     def offer(self) -> None:
         """Fills the choices in the reader's language."""
-        self.identity_check.choices = options((key, text(language())) for key, text in rules.IDENTITY_CHECKS.items())
+        self.identity_check.choices = options(
+            (key, text(language())) for key, text in rules.IDENTITY_CHECKS.items()
+        )
 
 
 class SignerForm(Form):

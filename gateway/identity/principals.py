@@ -62,7 +62,9 @@ def by_email(session: Session, email: str, now: datetime) -> Person | None:
 
 def roles_of(session: Session, account_id: str) -> frozenset[Role]:
     """The roles in force; every row's seal is checked as it is loaded."""
-    grants = session.scalars(select(RoleGrant).where(RoleGrant.account_id == account_id, RoleGrant.state == "ACTIVE"))
+    grants = session.scalars(
+        select(RoleGrant).where(RoleGrant.account_id == account_id, RoleGrant.state == "ACTIVE")
+    )
     return frozenset(Role(grant.role) for grant in grants)
 
 
@@ -109,12 +111,16 @@ def _contact(session: Session, row: Contact, now: datetime) -> Person:
         timezone=row.timezone,
         extra={"state": row.state},
     )
-    return Person(actor, row.email, row.state, known=open_ and row.state in ("ENROLLED", "ACTIVE"), ready=ready)
+    return Person(
+        actor, row.email, row.state, known=open_ and row.state in ("ENROLLED", "ACTIVE"), ready=ready
+    )
 
 
 def holders(session: Session, role: Role, now: datetime, *, department: str | None = None) -> list[str]:
     """Ids of the live accounts that hold a role, of one department where given."""
-    grants = session.scalars(select(RoleGrant).where(RoleGrant.role == role.value, RoleGrant.state == "ACTIVE"))
+    grants = session.scalars(
+        select(RoleGrant).where(RoleGrant.role == role.value, RoleGrant.state == "ACTIVE")
+    )
     accounts = [session.get(Account, grant.account_id) for grant in grants]
     live = [a for a in accounts if a is not None and account_live(a, now)]
     return [a.id for a in live if department is None or a.department_id == department]
@@ -124,7 +130,11 @@ def addresses(session: Session, recipient: Recipient) -> list[Address]:
     """Where a recipient reads mail: an account, a contact, or every active account that holds a role."""
     if recipient.kind == "contact":
         contact = session.get(Contact, recipient.id)
-        return [Address(contact.email, contact.language)] if contact is not None and contact.state != "DISABLED" else []
+        return (
+            [Address(contact.email, contact.language)]
+            if contact is not None and contact.state != "DISABLED"
+            else []
+        )
     if recipient.kind == "account":
         accounts = [session.get(Account, recipient.id)]
     else:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from gateway.deps import Deps
 from gateway.errors import NotAllowed, NotFound
-from gateway.identity import principals, rules
+from gateway.identity import principals, processes, rules
 from gateway.identity.models import Account, Contact, Department, Organisation, RecoveryCode, RoleGrant
 from gateway.principal import ROLE_TEXT, Actor, Role, Text
 from gateway.workflow import Move, Process, State
@@ -144,9 +144,6 @@ class OwnPage:
     timezone: str
 
 
-# ── Staff ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def account_list(deps: Deps, *, actor: Actor, now: datetime) -> list[AccountRow]:
     """Every account, by name; for SYS, ADM and GM."""
     _readers(actor, STAFF_READERS)
@@ -163,7 +160,7 @@ def account_page(deps: Deps, account_id: str, *, actor: Actor, now: datetime) ->
         if account is None:
             raise NotFound
         row = _account(session, account, now)
-        moves = tuple(m.event for m in rules.ACCOUNT.offered(account.state, actor))
+        moves = tuple(m.event for m in processes.ACCOUNT.offered(account.state, actor))
         return AccountPage(row, _proposable(deps, row), moves)
 
 
@@ -171,7 +168,9 @@ def grants_waiting(deps: Deps, *, actor: Actor, now: datetime) -> list[GrantRow]
     """Role proposals that wait for the general manager."""
     _readers(actor, STAFF_READERS)
     with deps.database.read() as session:
-        grants = session.scalars(select(RoleGrant).where(RoleGrant.state == "PROPOSED").order_by(RoleGrant.at)).all()
+        grants = session.scalars(
+            select(RoleGrant).where(RoleGrant.state == "PROPOSED").order_by(RoleGrant.at)
+        ).all()
         return [_grant(session, grant) for grant in grants]
 
 
@@ -187,7 +186,9 @@ def department_list(deps: Deps, *, actor: Actor, now: datetime) -> list[Departme
 def _account(session: Session, account: Account, now: datetime) -> AccountRow:
     department = session.get(Department, account.department_id) if account.department_id else None
     grants = session.scalars(
-        select(RoleGrant).where(RoleGrant.account_id == account.id, RoleGrant.state != "ENDED").order_by(RoleGrant.at)
+        select(RoleGrant)
+        .where(RoleGrant.account_id == account.id, RoleGrant.state != "ENDED")
+        .order_by(RoleGrant.at)
     )
     return AccountRow(
         id=account.id,
@@ -198,7 +199,7 @@ def _account(session: Session, account: Account, now: datetime) -> AccountRow:
         employment=account.employment,
         employment_text=rules.EMPLOYMENT[account.employment].text,
         ends_on=account.ends_on,
-        state=rules.ACCOUNT.states[account.state],
+        state=processes.ACCOUNT.states[account.state],
         state_name=account.state,
         ended=rules.has_ended(account.ends_on, now),
         roles=tuple(_grant(session, grant) for grant in grants),
@@ -211,7 +212,7 @@ def _grant(session: Session, grant: RoleGrant) -> GrantRow:
         account_id=grant.account_id,
         account_name=_name(session, grant.account_id),
         role=Role(grant.role),
-        state=rules.GRANT_STATES[grant.state],
+        state=processes.GRANT_STATES[grant.state],
         state_name=grant.state,
         proposed_by=_name(session, grant.proposed_by),
         at=grant.at,
@@ -220,7 +221,9 @@ def _grant(session: Session, grant: RoleGrant) -> GrantRow:
 
 def _proposable(deps: Deps, row: AccountRow) -> tuple[Role, ...]:
     held = [grant.role for grant in row.roles]
-    return tuple(role for role in Role if role not in held and _fits(held, role, small=deps.settings.small_company))
+    return tuple(
+        role for role in Role if role not in held and _fits(held, role, small=deps.settings.small_company)
+    )
 
 
 def _fits(held: Sequence[Role], role: Role, *, small: bool) -> bool:
@@ -242,9 +245,6 @@ def _name(session: Session, account_id: str | None) -> str:
     return account.name if account is not None else ""
 
 
-# ── Partners ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def organisation_list(deps: Deps, *, actor: Actor, now: datetime) -> list[OrganisationRow]:
     """Every organisation, by name."""
     _readers(actor, PARTNER_READERS)
@@ -260,9 +260,13 @@ def organisation_page(deps: Deps, organisation_id: str, *, actor: Actor, now: da
         row = session.get(Organisation, organisation_id)
         if row is None:
             raise NotFound
-        query = select(Contact).where(Contact.organisation_id == row.id).order_by(Contact.created_at, Contact.id)
+        query = (
+            select(Contact).where(Contact.organisation_id == row.id).order_by(Contact.created_at, Contact.id)
+        )
         contacts = tuple(_contact(session, contact) for contact in session.scalars(query).all())
-        return OrganisationPage(_organisation(session, row), contacts, _moves(rules.ORGANISATION, row.state, actor))
+        return OrganisationPage(
+            _organisation(session, row), contacts, _moves(processes.ORGANISATION, row.state, actor)
+        )
 
 
 def contact_page(deps: Deps, contact_id: str, *, actor: Actor, now: datetime) -> ContactPage:
@@ -272,7 +276,7 @@ def contact_page(deps: Deps, contact_id: str, *, actor: Actor, now: datetime) ->
         row = session.get(Contact, contact_id)
         if row is None:
             raise NotFound
-        return ContactPage(_contact(session, row), _moves(rules.CONTACT, row.state, actor))
+        return ContactPage(_contact(session, row), _moves(processes.CONTACT, row.state, actor))
 
 
 def _moves(process: Process, state: str, actor: Actor) -> tuple[Move, ...]:
@@ -286,7 +290,7 @@ def _organisation(session: Session, row: Organisation) -> OrganisationRow:
         name=row.name,
         uscc=row.uscc,
         category=rules.CATEGORIES[row.category],
-        state=rules.ORGANISATION.states[row.state],
+        state=processes.ORGANISATION.states[row.state],
         state_name=row.state,
         abroad=row.abroad,
         verified_how=row.verified_how,
@@ -301,7 +305,7 @@ def _contact(session: Session, row: Contact) -> ContactRow:
         title=row.title,
         mobile=row.mobile,
         email=row.email,
-        state=rules.CONTACT.states[row.state],
+        state=processes.CONTACT.states[row.state],
         state_name=row.state,
         signer=row.signer,
         verified_at=row.verified_at,
@@ -314,18 +318,19 @@ def _contact(session: Session, row: Contact) -> ContactRow:
     )
 
 
-# ── Oneself ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def own_page(deps: Deps, *, actor: Actor, now: datetime) -> OwnPage:
     """The actor's own settings; raises NotFound when the person is gone."""
     with deps.database.read() as session:
         person = principals.find(session, actor.label, now)
         if person is None:
             raise NotFound
-        codes = select(RecoveryCode).where(RecoveryCode.principal == actor.label, RecoveryCode.used_at.is_(None))
+        codes = select(RecoveryCode).where(
+            RecoveryCode.principal == actor.label, RecoveryCode.used_at.is_(None)
+        )
         contact = session.get(Contact, actor.id) if actor.kind == "contact" else None
-        organisation = session.get_one(Organisation, contact.organisation_id).name if contact is not None else None
+        organisation = (
+            session.get_one(Organisation, contact.organisation_id).name if contact is not None else None
+        )
         return OwnPage(
             name=person.actor.name,
             email=person.email,

@@ -1,4 +1,4 @@
-"""Pure decisions of identity: addresses, passwords, roles that exclude each other, employment, company codes (policy.md §1, §2.9)."""
+"""Pure decisions of identity: addresses, passwords, roles that exclude each other, employment, codes (policy.md §1, §2.9)."""
 
 import re
 import unicodedata
@@ -8,9 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import combinations
 from zoneinfo import ZoneInfo
 
-from gateway.errors import Invalid, NotAllowed, Refused, WrongState
+from gateway.errors import Invalid, NotAllowed
 from gateway.principal import Role, Text
-from gateway.workflow import Move, Process, State, Step, Timeout
 
 COMPANY_ZONE = ZoneInfo("Asia/Shanghai")
 INVITATION_LIFE = timedelta(hours=72)
@@ -33,7 +32,13 @@ def normal_email(text: str) -> str:
     email = unicodedata.normalize("NFC", text.strip()).lower()
     host = email.rpartition("@")[2]
     hollow = any(not label or label[0] == "-" or label[-1] == "-" for label in host.split("."))
-    if len(email) > 254 or not _EMAIL.fullmatch(email) or "." not in host or hollow or not email.isprintable():
+    if (
+        len(email) > 254
+        or not _EMAIL.fullmatch(email)
+        or "." not in host
+        or hollow
+        or not email.isprintable()
+    ):
         raise Invalid("email", Text("请填写可用的邮箱地址。", "Enter a mail address that can be used."))
     return email
 
@@ -56,7 +61,9 @@ def check_mobile(text: str) -> str:
     """A telephone number: digits, spaces, `+`, `-` and brackets, 5 to 20 of them; raises Invalid("mobile")."""
     value = text.strip()
     if not re.fullmatch(r"[0-9+()\- ]{5,20}", value):
-        raise Invalid("mobile", Text("请填写可拨通的电话号码。", "Enter a telephone number that can be called."))
+        raise Invalid(
+            "mobile", Text("请填写可拨通的电话号码。", "Enter a telephone number that can be called.")
+        )
     return value
 
 
@@ -82,16 +89,24 @@ def normal_password(text: str) -> str:
 
 
 def check_password(text: str, *, email: str, name: str) -> str:
-    """The normalised password; raises Invalid("password") when it is short, too long, commonplace, or holds the person's own address or name."""
+    """The normalised password.
+
+    Raises Invalid("password") when it is short, too long, commonplace, or holds the person's own address or name.
+    """
     password = normal_password(text)
     if not PASSWORD_LEAST <= len(password) <= PASSWORD_MOST:
         raise Invalid("password", Text("请用 12 到 256 个字符。", "Use 12 to 256 characters."))
     folded = password.casefold()
-    own = [email.casefold(), *(w for w in (email.partition("@")[0].casefold(), name.casefold()) if len(w) >= 3)]
+    own = [
+        email.casefold(),
+        *(w for w in (email.partition("@")[0].casefold(), name.casefold()) if len(w) >= 3),
+    ]
     if any(word in folded for word in own) or (len(name) == 2 and name.casefold() in folded):
         raise Invalid("password", Text("请不要包含您的姓名或邮箱。", "Leave out your name and mail address."))
     if folded in _COMMONEST or len(set(folded)) < 5:
-        raise Invalid("password", Text("这个密码太常见，请换一个。", "This password is too common. Choose another."))
+        raise Invalid(
+            "password", Text("这个密码太常见，请换一个。", "This password is too common. Choose another.")
+        )
     return password
 
 
@@ -114,7 +129,9 @@ def check_roles(held: Iterable[Role], new: Role, *, small: bool) -> None:
     roles = {*held, new}
     pairs = _SMALL_PAIRS if small else _PAIRS
     if new not in STAFF_ROLES or any(frozenset(pair) not in pairs for pair in combinations(roles, 2)):
-        raise NotAllowed("SOD-3", Text("这些角色不能由同一人担任。", "One person may not hold these roles together."))
+        raise NotAllowed(
+            "SOD-3", Text("这些角色不能由同一人担任。", "One person may not hold these roles together.")
+        )
 
 
 def needs_confirmation(role: Role) -> bool:
@@ -127,7 +144,10 @@ def needs_confirmation(role: Role) -> bool:
 
 @dataclass(frozen=True)
 class Employment:
-    """What an employment type allows. `level`: highest 密级 (1 to 3); `view_only`: electronic view only; `mentor`: approves first."""
+    """What an employment type allows.
+
+    `level`: highest 密级 (1 to 3); `view_only`: electronic view only; `mentor`: a named 指导人 approves first.
+    """
 
     text: Text
     level: int
@@ -139,11 +159,28 @@ class Employment:
 
 
 EMPLOYMENT: dict[str, Employment] = {
-    "REGULAR": Employment(Text("正式", "Regular"), 3, end_required=False, external_share=True, delegation=True),
-    "PROBATION": Employment(Text("试用", "Probation"), 2, end_required=True, external_share=False, delegation=False),
-    "TEMPORARY": Employment(Text("临时", "Temporary"), 1, end_required=True, external_share=False, delegation=False, view_only=True),
+    "REGULAR": Employment(
+        Text("正式", "Regular"), 3, end_required=False, external_share=True, delegation=True
+    ),
+    "PROBATION": Employment(
+        Text("试用", "Probation"), 2, end_required=True, external_share=False, delegation=False
+    ),
+    "TEMPORARY": Employment(
+        Text("临时", "Temporary"),
+        1,
+        end_required=True,
+        external_share=False,
+        delegation=False,
+        view_only=True,
+    ),
     "INTERN": Employment(
-        Text("实习", "Intern"), 1, end_required=True, external_share=False, delegation=False, view_only=True, mentor=True
+        Text("实习", "Intern"),
+        1,
+        end_required=True,
+        external_share=False,
+        delegation=False,
+        view_only=True,
+        mentor=True,
     ),
 }
 
@@ -153,7 +190,9 @@ def check_employment(kind: str, ends_on: date | None, today: date) -> None:
     if kind not in EMPLOYMENT:
         raise Invalid("employment", Text("请选择用工类型。", "Choose an employment type."))
     if EMPLOYMENT[kind].end_required and ends_on is None:
-        raise Invalid("ends_on", Text("此用工类型须填写截止日期。", "This employment type needs an end date."))
+        raise Invalid(
+            "ends_on", Text("此用工类型须填写截止日期。", "This employment type needs an end date.")
+        )
     if ends_on is not None and ends_on < today:
         raise Invalid("ends_on", Text("截止日期不能早于今天。", "The end date may not lie in the past."))
 
@@ -183,7 +222,10 @@ _USCC_WEIGHTS = tuple(pow(3, i, 31) for i in range(17))
 
 
 def uscc_check_digit(body: str) -> str:
-    """The 18th character for the first 17 (GB 32100-2015 §4.2, ISO 7064 MOD 31-3); ValueError for a letter the code does not use."""
+    """The 18th character for the first 17 (GB 32100-2015 §4.2, ISO 7064 MOD 31-3).
+
+    Raises ValueError for a letter that the code does not use.
+    """
     total = sum(_USCC_ALPHABET.index(c) * w for c, w in zip(body, _USCC_WEIGHTS, strict=True))
     return _USCC_ALPHABET[-total % 31]
 
@@ -191,9 +233,17 @@ def uscc_check_digit(body: str) -> str:
 def check_uscc(text: str) -> str:
     """The code in capitals; raises Invalid("uscc") when its form or check digit is wrong."""
     code = text.strip().upper()
-    good = len(code) == 18 and all(c in _USCC_ALPHABET for c in code) and code[17] == uscc_check_digit(code[:17])
+    good = (
+        len(code) == 18 and all(c in _USCC_ALPHABET for c in code) and code[17] == uscc_check_digit(code[:17])
+    )
     if not good or not code.strip("0"):
-        raise Invalid("uscc", Text("统一社会信用代码校验不符，请核对 18 位。", "The unified social credit code fails its check. Compare all 18 characters."))
+        raise Invalid(
+            "uscc",
+            Text(
+                "统一社会信用代码校验不符，请核对 18 位。",
+                "The unified social credit code fails its check. Compare all 18 characters.",
+            ),
+        )
     return code
 
 
@@ -212,77 +262,3 @@ IDENTITY_CHECKS: dict[str, Text] = {
 def lockout_minutes(base: int, rounds: int) -> int:
     """How long the next lock lasts: the parameter, doubled for each round before, a day at most."""
     return min(base << min(rounds, 12), 24 * 60)
-
-
-# ── Processes ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_ADM = frozenset({Role.ADM})
-_SYS = frozenset({Role.SYS})
-
-
-def _verified(step: Step) -> Refused | None:
-    return None if step.row.verified_at is not None else WrongState()
-
-
-ACCOUNT = Process(
-    "account",
-    {
-        "ENROLLING": State(Text("待登记", "Not enrolled"), "wait"),
-        "ACTIVE": State(Text("启用", "Active"), "ok"),
-        "DISABLED": State(Text("停用", "Off"), ""),
-    },
-    (
-        Move(("",), "enrol", "ENROLLING", Text("新建账号", "Add account"), _ADM, records=("employment",), system=True),
-        Move(("ENROLLING",), "activate", "ACTIVE", Text("启用", "Activate")),
-        Move(("ENROLLING", "ACTIVE"), "disable", "DISABLED", Text("停用", "Turn off"), _SYS, reason=True, act=True),
-        Move(("ENROLLING", "ACTIVE"), "end", "DISABLED", Text("到期停用", "End")),
-        Move(("DISABLED",), "enable", "ENROLLING", Text("重新启用", "Turn on"), _SYS, reason=True),
-    ),
-    tuple(Timeout(state, "end", lambda row: ends_at(row.ends_on)) for state in ("ENROLLING", "ACTIVE")),
-)
-
-ORGANISATION = Process(
-    "organisation",
-    {
-        "PENDING": State(Text("待核", "To verify"), "wait"),
-        "ACTIVE": State(Text("启用", "Active"), "ok"),
-        "SUSPENDED": State(Text("暂停", "Suspended"), "fail"),
-        "DISABLED": State(Text("停用", "Off"), "", final=True),
-    },
-    (
-        Move(("",), "propose", "PENDING", Text("新增单位", "Propose"), frozenset({Role.HOD, Role.BIZ, Role.ADM})),
-        Move(("PENDING",), "verify", "ACTIVE", Text("核验启用", "Verify"), _ADM, records=("abroad",), act=True),
-        Move(("ACTIVE",), "suspend", "SUSPENDED", Text("暂停", "Suspend"), _ADM, reason=True, act=True),
-        Move(("SUSPENDED",), "resume", "ACTIVE", Text("恢复", "Resume"), _ADM, reason=True),
-        Move(("PENDING", "ACTIVE", "SUSPENDED"), "disable", "DISABLED", Text("停用", "Turn off"), _ADM, reason=True, act=True),
-    ),
-)
-
-CONTACT = Process(
-    "contact",
-    {
-        "INVITED": State(Text("已邀请", "Invited"), "wait"),
-        "ENROLLED": State(Text("待核验", "To verify"), "wait"),
-        "ACTIVE": State(Text("启用", "Active"), "ok"),
-        "SUSPENDED": State(Text("暂停", "Suspended"), "fail"),
-        "DISABLED": State(Text("停用", "Off"), "", final=True),
-    },
-    (
-        Move(("",), "invite", "INVITED", Text("邀请联系人", "Invite"), _ADM, records=("organisation",)),
-        Move(("INVITED",), "enrol", "ENROLLED", Text("完成登记", "Enrol"), frozenset({Role.PTN})),
-        Move(("ENROLLED",), "confirm", "ACTIVE", Text("核对回读码", "Confirm"), _ADM, fresh=True, records=("identity_check",), act=True),
-        Move(("INVITED", "ENROLLED", "ACTIVE", "SUSPENDED"), "reinvite", "INVITED", Text("重新邀请", "Invite again"), _ADM),
-        Move(("INVITED", "ENROLLED", "ACTIVE"), "suspend", "SUSPENDED", Text("暂停", "Suspend"), _ADM, reason=True, act=True),
-        Move(("SUSPENDED",), "resume", "ACTIVE", Text("恢复", "Resume"), _ADM, guards=(_verified,), reason=True),
-        Move(
-            ("INVITED", "ENROLLED", "ACTIVE", "SUSPENDED"), "disable", "DISABLED", Text("停用", "Turn off"), _ADM, reason=True, act=True
-        ),
-    ),
-)
-PROCESSES = (ACCOUNT, ORGANISATION, CONTACT)
-
-GRANT_STATES: dict[str, State] = {
-    "PROPOSED": State(Text("待总经理确认", "For the general manager"), "wait"),
-    "ACTIVE": State(Text("生效", "In force"), "ok"),
-    "ENDED": State(Text("已结束", "Ended"), "", final=True),
-}

@@ -1,5 +1,6 @@
-"""The verbs of identity. Each is one job in one write transaction with its log entry; what a room to the right needs stands here."""
+"""The verbs of identity, each one job in one write transaction with its log entry, and what rooms to the right ask."""
 
+from gateway.identity.principals import account_live, addresses, contact_live, holders
 from gateway.identity.service.accounts import (
     Invited,
     add_department,
@@ -41,7 +42,6 @@ from gateway.identity.service.partners import (
     set_signer,
     verify_organisation,
 )
-from gateway.identity.principals import account_live, addresses, contact_live, holders
 from gateway.identity.service.readback import confirm_contact, new_readback_code
 from gateway.identity.service.roles import confirm_role, decline_role, end_role, propose_role
 from gateway.identity.service.sessions import (

@@ -11,10 +11,10 @@ from gateway.audit.service import record
 from gateway.db import new_id
 from gateway.deps import Deps, Event
 from gateway.errors import Invalid, NotAllowed, WrongState
-from gateway.identity import rules
+from gateway.identity import processes, rules
 from gateway.identity.models import Account, Contact, Department
-from gateway.identity.service import enrol, sessions
 from gateway.identity.principals import obtain, roles_of
+from gateway.identity.service import enrol, sessions
 from gateway.principal import SYSTEM, Actor, Role, Text
 from gateway.workflow import move
 
@@ -69,13 +69,23 @@ def enrol_account(
             created_at=now,
         )
         personal = {"email": account.email}
-        move(deps, session, rules.ACCOUNT, account, "enrol", actor=actor, now=now, employment=employment)
-        record(session, "account.named", actor=actor, obj=("account", account.id), now=now, personal=personal, subject=f"staff:{account.id}")
+        move(deps, session, processes.ACCOUNT, account, "enrol", actor=actor, now=now, employment=employment)
+        record(
+            session,
+            "account.named",
+            actor=actor,
+            obj=("account", account.id),
+            now=now,
+            personal=personal,
+            subject=f"staff:{account.id}",
+        )
         token = enrol.invite(deps, session, f"staff:{account.id}", actor=actor, now=now, mail=mail)
         return Invited(account.id, token, enrol.link(deps, token))
 
 
-def reinvite_account(deps: Deps, account_id: str, *, actor: Actor, now: datetime, mail: bool = True) -> Invited:
+def reinvite_account(
+    deps: Deps, account_id: str, *, actor: Actor, now: datetime, mail: bool = True
+) -> Invited:
     """A new link for an account that has not enrolled; earlier links end. Raises WrongState once it is active."""
     with deps.job(actor, "account.reinvite", ("account", account_id), now) as session:
         office(actor)
@@ -87,7 +97,14 @@ def reinvite_account(deps: Deps, account_id: str, *, actor: Actor, now: datetime
 
 
 def change_employment(
-    deps: Deps, account_id: str, *, department: str | None, employment: str, ends_on: date | None, actor: Actor, now: datetime
+    deps: Deps,
+    account_id: str,
+    *,
+    department: str | None,
+    employment: str,
+    ends_on: date | None,
+    actor: Actor,
+    now: datetime,
 ) -> None:
     """Moves an account to another department, employment type or end date; 行政部 only, never one's own."""
     with deps.job(actor, "account.change", ("account", account_id), now) as session:
@@ -101,25 +118,33 @@ def change_employment(
             account.department_id, account.employment, account.ends_on = place, employment, ends_on
             end = ends_on.isoformat() if ends_on else None
             account.leaf = record(
-                session, "account.change", actor=actor, obj=("account", account_id), now=now, employment=employment, ends_on=end
+                session,
+                "account.change",
+                actor=actor,
+                obj=("account", account_id),
+                now=now,
+                employment=employment,
+                ends_on=end,
             )
         session.flush()
 
 
 def disable_account(deps: Deps, account_id: str, *, reason: str, actor: Actor, now: datetime) -> None:
-    """Turns an account off: its sessions end, and `account.ended` is published in the same transaction. SYS only, never itself."""
+    """Turns an account off: its sessions end, and `account.ended` is published with it. SYS only, never itself."""
     with deps.job(actor, "account.disable", ("account", account_id), now) as session:
         if actor.id == account_id:
             raise NotAllowed
         _end(deps, session, obtain(session, Account, account_id), "disable", actor, now, reason)
 
 
-def enable_account(deps: Deps, account_id: str, *, reason: str, actor: Actor, now: datetime, mail: bool = True) -> Invited:
+def enable_account(
+    deps: Deps, account_id: str, *, reason: str, actor: Actor, now: datetime, mail: bool = True
+) -> Invited:
     """Turns an account on again; its holder enrols anew, so an old password gains nothing."""
     with deps.job(actor, "account.enable", ("account", account_id), now) as session:
         account = obtain(session, Account, account_id)
         rules.check_employment(account.employment, account.ends_on, rules.local_day(now))
-        move(deps, session, rules.ACCOUNT, account, "enable", actor=actor, now=now, reason=reason)
+        move(deps, session, processes.ACCOUNT, account, "enable", actor=actor, now=now, reason=reason)
         token = enrol.invite(deps, session, f"staff:{account_id}", actor=actor, now=now, mail=mail)
         return Invited(account_id, token, enrol.link(deps, token))
 
@@ -127,7 +152,9 @@ def enable_account(deps: Deps, account_id: str, *, reason: str, actor: Actor, no
 def end_due_accounts(deps: Deps, *, now: datetime) -> int:
     """Turns off the accounts whose last day is over; idempotent; returns how many. Their powers had ended at 24:00 already."""
     with deps.database.read() as session:
-        query = select(Account.id).where(Account.state != "DISABLED", Account.ends_on.is_not(None), Account.ends_on <= rules.local_day(now))
+        query = select(Account.id).where(
+            Account.state != "DISABLED", Account.ends_on.is_not(None), Account.ends_on <= rules.local_day(now)
+        )
         due = list(session.scalars(query))
     return sum(_end_due(deps, account_id, now) for account_id in due)
 
@@ -141,8 +168,16 @@ def _end_due(deps: Deps, account_id: str, now: datetime) -> bool:
         return True
 
 
-def _end(deps: Deps, session: Session, account: Account, event: str, actor: Actor, now: datetime, reason: str | None) -> None:
-    leaf = move(deps, session, rules.ACCOUNT, account, event, actor=actor, now=now, reason=reason)
+def _end(
+    deps: Deps,
+    session: Session,
+    account: Account,
+    event: str,
+    actor: Actor,
+    now: datetime,
+    reason: str | None,
+) -> None:
+    leaf = move(deps, session, processes.ACCOUNT, account, event, actor=actor, now=now, reason=reason)
     sessions.end_all(session, f"staff:{account.id}", actor=actor, now=now, cause="disabled")
     deps.publish(session, Event("account.ended", ("account", account.id), now, actor, leaf))
 
@@ -165,7 +200,9 @@ def add_department(deps: Deps, *, code: str, name: str, actor: Actor, now: datet
         return row.id
 
 
-def change_department(deps: Deps, department_id: str, *, name: str, head: str | None, actor: Actor, now: datetime) -> None:
+def change_department(
+    deps: Deps, department_id: str, *, name: str, head: str | None, actor: Actor, now: datetime
+) -> None:
     """Renames a department and names its 第一责任人, who holds HOD in it; the code stays, since file numbers hold it."""
     with deps.job(actor, "department.change", ("department", department_id), now) as session:
         office(actor)
@@ -173,13 +210,20 @@ def change_department(deps: Deps, department_id: str, *, name: str, head: str | 
         if head is not None:
             _check_head(session, head, department_id)
         row.name, row.head = rules.person_name(name), head
-        record(session, "department.change", actor=actor, obj=("department", department_id), now=now, head=head)
+        record(
+            session, "department.change", actor=actor, obj=("department", department_id), now=now, head=head
+        )
 
 
 def _check_head(session: Session, head: str, department_id: str) -> None:
     account = session.get(Account, head)
     if account is None or account.department_id != department_id or Role.HOD not in roles_of(session, head):
-        raise Invalid("head", Text("第一责任人须是本部门的负责人角色。", "The head must hold the head's role in this department."))
+        raise Invalid(
+            "head",
+            Text(
+                "第一责任人须是本部门的负责人角色。", "The head must hold the head's role in this department."
+            ),
+        )
 
 
 def _department(session: Session, department: str | None) -> str | None:

@@ -13,11 +13,11 @@ from gateway.audit.service import record
 from gateway.db import new_id
 from gateway.deps import Deps
 from gateway.errors import NotFound
-from gateway.identity import rules
+from gateway.identity import processes, rules
 from gateway.identity.errors import NotFirstDay
 from gateway.identity.models import Account, Contact, Invitation, Organisation, RoleGrant
-from gateway.identity.service import factors, lockout, readback, sessions
 from gateway.identity.principals import obtain
+from gateway.identity.service import factors, lockout, readback, sessions
 from gateway.notify.service import Recipient, tell
 from gateway.principal import SYSTEM, Actor, Role
 from gateway.workflow import move
@@ -32,7 +32,11 @@ def link(deps: Deps, token: str) -> str:
 
 def invite(deps: Deps, session: Session, label: str, *, actor: Actor, now: datetime, mail: bool) -> str:
     """A fresh one-time token for a principal, 72 h; earlier ones end. Mailed when asked; the caller may show it once instead."""
-    older = update(Invitation).where(Invitation.principal == label, Invitation.used_at.is_(None)).values(used_at=now)
+    older = (
+        update(Invitation)
+        .where(Invitation.principal == label, Invitation.used_at.is_(None))
+        .values(used_at=now)
+    )
     session.execute(older, execution_options={"synchronize_session": False})
     token, row_id = secrets.token_urlsafe(32), new_id()
     kind, _, key = label.partition(":")
@@ -67,10 +71,16 @@ def first_day(deps: Deps, people: Mapping[Role, tuple[str, str]], *, now: dateti
 
 def _first(deps: Deps, session: Session, role: Role, email: str, name: str, now: datetime) -> str:
     account = Account(
-        id=new_id(), email=rules.normal_email(email), name=rules.person_name(name), employment="REGULAR", created_at=now
+        id=new_id(),
+        email=rules.normal_email(email),
+        name=rules.person_name(name),
+        employment="REGULAR",
+        created_at=now,
     )
-    move(deps, session, rules.ACCOUNT, account, "enrol", actor=SYSTEM, now=now, employment="REGULAR")
-    leaf = record(session, "role.granted", actor=SYSTEM, obj=("account", account.id), now=now, role=role.value)
+    move(deps, session, processes.ACCOUNT, account, "enrol", actor=SYSTEM, now=now, employment="REGULAR")
+    leaf = record(
+        session, "role.granted", actor=SYSTEM, obj=("account", account.id), now=now, role=role.value
+    )
     session.add(
         RoleGrant(
             id=new_id(),
@@ -120,7 +130,9 @@ def begin_enrolment(deps: Deps, token: str, *, now: datetime, pending: str | Non
     """
     with deps.database.read() as session:
         invitation, person = _opened(session, token, now)
-        return replace(_describe(session, invitation, person), seed=_seed(deps, invitation, person.email, pending))
+        return replace(
+            _describe(session, invitation, person), seed=_seed(deps, invitation, person.email, pending)
+        )
 
 
 def complete_enrolment(
@@ -137,7 +149,11 @@ def complete_enrolment(
     hashed = factors.hash_password(wanted)
     with deps.job(actor, f"{actor.kind}.enrol", (actor.kind, actor.id), now) as session:
         invitation, person = _opened(session, token, now)
-        spend = update(Invitation).where(Invitation.id == invitation.id, Invitation.used_at.is_(None)).values(used_at=now)
+        spend = (
+            update(Invitation)
+            .where(Invitation.id == invitation.id, Invitation.used_at.is_(None))
+            .values(used_at=now)
+        )
         result: Any = session.execute(spend, execution_options={"synchronize_session": False})
         if result.rowcount != 1:
             raise NotFound
@@ -145,11 +161,35 @@ def complete_enrolment(
         sessions.end_all(session, actor.label, actor=actor, now=now, cause="credential")
         lockout.forgive(deps, session, lockout.counters(deps, person.email, ""), now)
         if isinstance(person, Account):
-            move(deps, session, rules.ACCOUNT, obtain(session, Account, person.id), "activate", actor=SYSTEM, now=now)
+            move(
+                deps,
+                session,
+                processes.ACCOUNT,
+                obtain(session, Account, person.id),
+                "activate",
+                actor=SYSTEM,
+                now=now,
+            )
             return Enrolled(actor.label, codes, None)
-        move(deps, session, rules.CONTACT, obtain(session, Contact, person.id), "enrol", actor=actor, now=now)
-        tell(session, "contact.enrolled", [Recipient("role", Role.ADM.value)], now=now, fields={"no": person.id[:8]})
-        return Enrolled(actor.label, codes, readback.issue(deps, session, obtain(session, Invitation, invitation.id), now))
+        move(
+            deps,
+            session,
+            processes.CONTACT,
+            obtain(session, Contact, person.id),
+            "enrol",
+            actor=actor,
+            now=now,
+        )
+        tell(
+            session,
+            "contact.enrolled",
+            [Recipient("role", Role.ADM.value)],
+            now=now,
+            fields={"no": person.id[:8]},
+        )
+        return Enrolled(
+            actor.label, codes, readback.issue(deps, session, obtain(session, Invitation, invitation.id), now)
+        )
 
 
 def _opened(session: Session, token: str, now: datetime) -> tuple[Invitation, Account | Contact]:
@@ -157,12 +197,17 @@ def _opened(session: Session, token: str, now: datetime) -> tuple[Invitation, Ac
     if invitation is None or invitation.used_at is not None or now >= invitation.expires_at:
         raise NotFound
     kind, _, key = invitation.principal.partition(":")
-    person: Account | Contact | None = session.get(Account, key) if kind == "staff" else session.get(Contact, key)
+    person: Account | Contact | None = (
+        session.get(Account, key) if kind == "staff" else session.get(Contact, key)
+    )
     if person is None or person.state not in ("ENROLLING", "INVITED"):
         raise NotFound
     if isinstance(person, Account) and rules.has_ended(person.ends_on, now):
         raise NotFound
-    if isinstance(person, Contact) and session.get_one(Organisation, person.organisation_id).state != "ACTIVE":
+    if (
+        isinstance(person, Contact)
+        and session.get_one(Organisation, person.organisation_id).state != "ACTIVE"
+    ):
         raise NotFound
     return invitation, person
 
@@ -183,7 +228,9 @@ def _seed(deps: Deps, invitation: Invitation, email: str, pending: str | None) -
 
 def _self(person: Account | Contact, ip: str, agent: str) -> Actor:
     if isinstance(person, Account):
-        return Actor(kind="staff", id=person.id, name=person.name, department=person.department_id, ip=ip, agent=agent)
+        return Actor(
+            kind="staff", id=person.id, name=person.name, department=person.department_id, ip=ip, agent=agent
+        )
     return Actor(
         kind="contact",
         id=person.id,

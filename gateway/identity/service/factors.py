@@ -84,12 +84,16 @@ def seed_again(deps: Deps, principal: str, purpose: str, pending: str, *, name: 
         blob = base64.b64decode(pending, altchars=b"-_", validate=True)
         secret = deps.fields.open(principal, f"totp.{purpose}", blob)
     except (binascii.Error, ValueError, Corrupt, KeyGone) as error:
-        raise Invalid("code", Text("登记页已过期，请重新开始。", "This page is out of date. Start again.")) from error
+        raise Invalid(
+            "code", Text("登记页已过期，请重新开始。", "This page is out of date. Start again.")
+        ) from error
     return Seed(secret, _uri(deps, secret, name), pending)
 
 
 def _uri(deps: Deps, secret: str, name: str) -> str:
-    return pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=f"SealGate {deps.settings.company_name}")
+    return pyotp.TOTP(secret).provisioning_uri(
+        name=name, issuer_name=f"SealGate {deps.settings.company_name}"
+    )
 
 
 def matching_step(secret: str, code: str, now: datetime) -> int | None:
@@ -111,7 +115,9 @@ def spend_code(deps: Deps, session: Session, principal: str, code: str, now: dat
     step = matching_step(secret, code, now)
     if step is None:
         return False
-    later = update(Credential).where(Credential.id == row.id, Credential.totp_step < step).values(totp_step=step)
+    later = (
+        update(Credential).where(Credential.id == row.id, Credential.totp_step < step).values(totp_step=step)
+    )
     return _count(session.execute(later, execution_options={"synchronize_session": False})) == 1
 
 
@@ -132,10 +138,16 @@ def new_recovery_codes(deps: Deps, session: Session, principal: str, *, leaf: st
 def spend_recovery_code(deps: Deps, session: Session, principal: str, code: str, now: datetime) -> bool:
     """Whether an unused code of this principal fits; using it is one compare-and-set."""
     digest = _recovery_digest(deps, principal, code)
-    row = session.scalar(select(RecoveryCode).where(RecoveryCode.principal == principal, RecoveryCode.code_hash == digest))
+    row = session.scalar(
+        select(RecoveryCode).where(RecoveryCode.principal == principal, RecoveryCode.code_hash == digest)
+    )
     if row is None:
         return False
-    use = update(RecoveryCode).where(RecoveryCode.id == row.id, RecoveryCode.used_at.is_(None)).values(used_at=now)
+    use = (
+        update(RecoveryCode)
+        .where(RecoveryCode.id == row.id, RecoveryCode.used_at.is_(None))
+        .values(used_at=now)
+    )
     return _count(session.execute(use, execution_options={"synchronize_session": False})) == 1
 
 
@@ -158,7 +170,8 @@ def set_credential(
 ) -> tuple[str, ...]:
     """Gives a principal its first, or after an invitation its next, password and seed; returns the recovery codes.
 
-    `password_hash` is made before the transaction, which hashing would hold up. Raises WrongCode("code") unless the code proves that the authenticator holds the seed. That code is spent.
+    `password_hash` is made before the transaction, which hashing would hold up. Raises WrongCode("code") unless the code
+    proves that the authenticator holds the seed. That code is spent.
     """
     step = matching_step(seed.secret, code, now)
     if step is None:

@@ -1,4 +1,4 @@
-"""What identity offers the release decision: the session, the contact, its organisation (policy.md §4 SESS, MFA, CONTACT, ORG)."""
+"""What identity offers the release decision: session, contact, organisation (policy.md §4 SESS, MFA, CONTACT, ORG)."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from gateway.deps import Deps
-from gateway.identity.models import Account, Contact, LoginSession, Organisation
 from gateway.identity import principals
+from gateway.identity.models import Account, Contact, LoginSession, Organisation
 from gateway.identity.service import sessions
 from gateway.policy.facts import ContactFact, OrganisationFact, SessionFact
 from gateway.release import Ask
@@ -22,7 +22,10 @@ def session_fact(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]:
     person = principals.find(session, row.principal, ask.now)
     live = sessions.is_live(deps, session, row, ask.now, moving=ask.stage == "live")
     live = live and person is not None and person.ready
-    return {"session": SessionFact(row.id, live, row.mfa_at), "evidence": {"SESS": (row.id,), "MFA": (row.leaf,)}}
+    return {
+        "session": SessionFact(row.id, live, row.mfa_at),
+        "evidence": {"SESS": (row.id,), "MFA": (row.leaf,)},
+    }
 
 
 def contact_fact(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]:
@@ -34,7 +37,9 @@ def contact_fact(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]:
     verified = row.verified_at is not None and row.verified_by is not None
     return {
         "contact": ContactFact(row.id, principals.contact_live(row, ask.now), verified),
-        "organisation": OrganisationFact(organisation.id, organisation.state == "ACTIVE", organisation.abroad),
+        "organisation": OrganisationFact(
+            organisation.id, organisation.state == "ACTIVE", organisation.abroad
+        ),
         "evidence": {"CONTACT": (row.leaf,), "ORG": (organisation.leaf,)},
     }
 

@@ -60,7 +60,9 @@ def failed(deps: Deps, against: Sequence[Counter], now: datetime) -> int:
             if counter is against[0]:
                 left = max(0, allowed - row.failures)
             if row.failures >= allowed:
-                row.until = now + timedelta(minutes=rules.lockout_minutes(limits["lockout.minutes"], row.rounds))
+                row.until = now + timedelta(
+                    minutes=rules.lockout_minutes(limits["lockout.minutes"], row.rounds)
+                )
                 row.rounds, row.failures = row.rounds + 1, 0
         return left
 
@@ -98,5 +100,10 @@ def _row(deps: Deps, session: Session, counter: Counter, now: datetime) -> Locko
     insert = sqlite.insert if deps.database.is_sqlite else postgresql.insert
     fresh = insert(Lockout).values(id=new_id(), key=counter.key, failures=0, rounds=0, last_at=now)
     session.execute(fresh.on_conflict_do_nothing(index_elements=["key"]))
-    query = select(Lockout).where(Lockout.key == counter.key).with_for_update().execution_options(populate_existing=True)
+    query = (
+        select(Lockout)
+        .where(Lockout.key == counter.key)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
     return session.scalars(query).one()

@@ -13,8 +13,8 @@ from gateway.deps import Deps
 from gateway.errors import Invalid, NotAllowed, NotFound
 from gateway.identity import principals, rules
 from gateway.identity.models import Account, Contact, Credential
-from gateway.identity.service import factors, lockout, sessions
 from gateway.identity.principals import Person, obtain
+from gateway.identity.service import factors, lockout, sessions
 from gateway.notify.service import Recipient, tell
 from gateway.principal import Actor, Text
 from gateway.workflow import require_fresh
@@ -24,18 +24,32 @@ REENROL = "reenrol"
 
 
 def change_password(
-    deps: Deps, *, current: str, password: str, actor: Actor, now: datetime, verify: factors.Verify = factors.verify_password
+    deps: Deps,
+    *,
+    current: str,
+    password: str,
+    actor: Actor,
+    now: datetime,
+    verify: factors.Verify = factors.verify_password,
 ) -> None:
     """A new password; needs the present one and a fresh second factor. Every other session ends, and the person is told.
 
-    Raises Invalid("current_password") for a wrong present password (counted like a failed sign-in), Invalid("password") for a bad new one.
+    Raises Invalid("current_password") for a wrong present password, which counts like a failed sign-in, and
+    Invalid("password") for a bad new one.
     """
     person, stored = _present(deps, actor, "credential.password", now)
     against = lockout.counters(deps, person.email, actor.ip)
     lockout.take_try(deps, against, now)
     if not verify(stored, current):
         lockout.failed(deps, against, now)
-        record_refusal(deps.database, "WRONG_PASSWORD", actor=actor, obj=(actor.kind, actor.id), now=now, verb="credential.password")
+        record_refusal(
+            deps.database,
+            "WRONG_PASSWORD",
+            actor=actor,
+            obj=(actor.kind, actor.id),
+            now=now,
+            verb="credential.password",
+        )
         raise Invalid("current_password", Text("当前密码不对。", "The present password is not right."))
     hashed = factors.hash_password(rules.check_password(password, email=person.email, name=actor.name))
     with deps.job(actor, "credential.password", (actor.kind, actor.id), now) as session:
@@ -43,13 +57,18 @@ def change_password(
         row = _credential(session, actor)
         with session.no_autoflush:
             row.password_hash, row.set_at = hashed, now
-            row.leaf = record(session, "credential.password", actor=actor, obj=(actor.kind, actor.id), now=now)
+            row.leaf = record(
+                session, "credential.password", actor=actor, obj=(actor.kind, actor.id), now=now
+            )
         session.flush()
         _changed(session, actor, now)
 
 
 def begin_totp(deps: Deps, *, actor: Actor, now: datetime, pending: str | None = None) -> factors.Seed:
-    """A fresh seed for another authenticator, or the `pending` one of the same page again; needs a fresh second factor. Changes nothing."""
+    """A fresh seed for another authenticator, or the `pending` one of the same page again. Changes nothing.
+
+    Needs a fresh second factor.
+    """
     person, _ = _present(deps, actor, "credential.totp", now)
     if pending is not None:
         return factors.seed_again(deps, actor.label, REENROL, pending, name=person.email)
@@ -80,9 +99,9 @@ def renew_recovery_codes(deps: Deps, *, actor: Actor, now: datetime) -> tuple[st
 
 
 def register_age_recipient(deps: Deps, key: str, *, actor: Actor, now: datetime) -> None:
-    """A contact's public age key (X25519, `age1…`): later copies are sealed to it. Needs a fresh second factor; the contact is told.
+    """A contact's public age key (X25519, `age1…`): later copies are sealed to it, and the contact is told.
 
-    Raises Invalid("key") for anything but one X25519 recipient.
+    Needs a fresh second factor. Raises Invalid("key") for anything but one X25519 recipient.
     """
     with deps.job(actor, "contact.age_key", ("contact", actor.id), now) as session:
         require_fresh(deps, session, actor, now)

@@ -9,11 +9,11 @@ from gateway.audit.service import record
 from gateway.db import new_id
 from gateway.deps import Deps, Event
 from gateway.errors import Invalid, NotAllowed, WrongState
-from gateway.identity import rules
+from gateway.identity import processes, rules
 from gateway.identity.models import Contact, Organisation
+from gateway.identity.principals import obtain
 from gateway.identity.service import enrol, sessions
 from gateway.identity.service.accounts import Invited, free_email
-from gateway.identity.principals import obtain
 from gateway.notify.service import Recipient, tell
 from gateway.principal import Actor, Role, Text
 from gateway.workflow import move
@@ -46,7 +46,7 @@ def propose_organisation(
             proposed_by=actor.id,
             created_at=now,
         )
-        move(deps, session, rules.ORGANISATION, row, "propose", actor=actor, now=now)
+        move(deps, session, processes.ORGANISATION, row, "propose", actor=actor, now=now)
         if not actor.has(Role.ADM):
             fields = {"type": "合作单位", "no": row.name}
             tell(session, "approval.waiting", [Recipient("role", Role.ADM.value)], now=now, fields=fields)
@@ -62,21 +62,26 @@ def verify_organisation(
         evidence = rules.plain_text(how, "how", 200, 2)
         with session.no_autoflush:
             row.verified_how, row.abroad = evidence, abroad
-            move(deps, session, rules.ORGANISATION, row, "verify", actor=actor, now=now, abroad=abroad)
+            move(deps, session, processes.ORGANISATION, row, "verify", actor=actor, now=now, abroad=abroad)
 
 
 def change_organisation_state(
     deps: Deps, organisation_id: str, event: str, *, reason: str, actor: Actor, now: datetime
 ) -> None:
-    """`suspend`, `resume` or `disable`; the first and the last end every session of its contacts and publish `organisation.suspended` or `.disabled`."""
+    """`suspend`, `resume` or `disable` of an organisation, with a reason.
+
+    The first and the last end every session of its contacts and publish `organisation.suspended` or `.disabled`.
+    """
     with deps.job(actor, f"organisation.{event}"[:40], ("organisation", organisation_id), now) as session:
         _by_hand(event)
         row = obtain(session, Organisation, organisation_id)
-        leaf = move(deps, session, rules.ORGANISATION, row, event, actor=actor, now=now, reason=reason)
+        leaf = move(deps, session, processes.ORGANISATION, row, event, actor=actor, now=now, reason=reason)
         if event in _ENDING:
             for contact in _contacts(session, organisation_id):
                 sessions.end_all(session, f"contact:{contact.id}", actor=actor, now=now, cause="organisation")
-            deps.publish(session, Event(f"organisation.{_ENDING[event]}", ("organisation", row.id), now, actor, leaf))
+            deps.publish(
+                session, Event(f"organisation.{_ENDING[event]}", ("organisation", row.id), now, actor, leaf)
+            )
 
 
 def invite_contact(
@@ -95,7 +100,8 @@ def invite_contact(
 ) -> Invited:
     """A contact of an active organisation, invited by a one-time link, mailed or to be shown once.
 
-    `mobile` is the number 行政部 knows and will call. Raises Invalid for a field, WrongState while the organisation is not active.
+    `mobile` is the number 行政部 knows and will call. Raises Invalid for a field, WrongState while the organisation is
+    not active.
     """
     with deps.job(actor, "contact.invite", ("organisation", organisation_id), now) as session:
         if obtain(session, Organisation, organisation_id).state != "ACTIVE":
@@ -114,48 +120,77 @@ def invite_contact(
             valid_to=valid_to,
             created_at=now,
         )
-        move(deps, session, rules.CONTACT, row, "invite", actor=actor, now=now, organisation=organisation_id)
+        move(
+            deps,
+            session,
+            processes.CONTACT,
+            row,
+            "invite",
+            actor=actor,
+            now=now,
+            organisation=organisation_id,
+        )
         label, personal = f"contact:{row.id}", {"name": row.name, "email": row.email}
-        record(session, "contact.named", actor=actor, obj=("contact", row.id), now=now, personal=personal, subject=label, signer=signer)
+        record(
+            session,
+            "contact.named",
+            actor=actor,
+            obj=("contact", row.id),
+            now=now,
+            personal=personal,
+            subject=label,
+            signer=signer,
+        )
         token = enrol.invite(deps, session, label, actor=actor, now=now, mail=mail)
         return Invited(row.id, token, enrol.link(deps, token))
 
 
-def reinvite_contact(deps: Deps, contact_id: str, *, actor: Actor, now: datetime, mail: bool = True) -> Invited:
+def reinvite_contact(
+    deps: Deps, contact_id: str, *, actor: Actor, now: datetime, mail: bool = True
+) -> Invited:
     """A new link: whoever enrolled before enrols anew and is verified anew; sessions and earlier links end."""
     with deps.job(actor, "contact.reinvite", ("contact", contact_id), now) as session:
         row = obtain(session, Contact, contact_id)
         with session.no_autoflush:
             row.verified_at, row.verified_by, row.identity_check = None, None, None
-            move(deps, session, rules.CONTACT, row, "reinvite", actor=actor, now=now)
+            move(deps, session, processes.CONTACT, row, "reinvite", actor=actor, now=now)
         sessions.end_all(session, f"contact:{contact_id}", actor=actor, now=now, cause="reinvited")
         token = enrol.invite(deps, session, f"contact:{contact_id}", actor=actor, now=now, mail=mail)
         return Invited(contact_id, token, enrol.link(deps, token))
 
 
-def change_contact_state(deps: Deps, contact_id: str, event: str, *, reason: str, actor: Actor, now: datetime) -> None:
-    """`suspend`, `resume` or `disable`; the first and the last end the contact's sessions and publish `contact.suspended` or `.disabled`."""
+def change_contact_state(
+    deps: Deps, contact_id: str, event: str, *, reason: str, actor: Actor, now: datetime
+) -> None:
+    """`suspend`, `resume` or `disable` of a contact, with a reason.
+
+    The first and the last end its sessions and publish `contact.suspended` or `.disabled`.
+    """
     with deps.job(actor, f"contact.{event}"[:40], ("contact", contact_id), now) as session:
         _by_hand(event)
         row = obtain(session, Contact, contact_id)
-        leaf = move(deps, session, rules.CONTACT, row, event, actor=actor, now=now, reason=reason)
+        leaf = move(deps, session, processes.CONTACT, row, event, actor=actor, now=now, reason=reason)
         if event in _ENDING:
             sessions.end_all(session, f"contact:{contact_id}", actor=actor, now=now, cause="suspended")
             data = {"organisation": row.organisation_id}
-            deps.publish(session, Event(f"contact.{_ENDING[event]}", ("contact", row.id), now, actor, leaf, data))
+            deps.publish(
+                session, Event(f"contact.{_ENDING[event]}", ("contact", row.id), now, actor, leaf, data)
+            )
 
 
 def set_signer(deps: Deps, contact_id: str, *, signer: bool, actor: Actor, now: datetime) -> None:
     """行政部 notes whether a contact may sign agreements for its organisation."""
     with deps.job(actor, "contact.signer", ("contact", contact_id), now) as session:
         row = obtain(session, Contact, contact_id)
-        if rules.CONTACT.find(row.state, "disable") is None:
+        if processes.CONTACT.find(row.state, "disable") is None:
             raise WrongState
         if not actor.has(Role.ADM):
             raise NotAllowed
         with session.no_autoflush:
             row.signer = signer
-            row.leaf = record(session, "contact.signer", actor=actor, obj=("contact", contact_id), now=now, signer=signer)
+            row.leaf = record(
+                session, "contact.signer", actor=actor, obj=("contact", contact_id), now=now, signer=signer
+            )
         session.flush()
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from gateway.audit.service import record
 from gateway.deps import Deps
 from gateway.errors import Invalid, NotAllowed, NotFound, TooMany, WrongState
-from gateway.identity import rules
+from gateway.identity import processes, rules
 from gateway.identity.errors import CodeSpent, WrongCode
 from gateway.identity.models import Contact, Invitation
 from gateway.identity.principals import obtain
@@ -35,7 +35,9 @@ def issue(deps: Deps, session: Session, invitation: Invitation, now: datetime) -
 def new_readback_code(deps: Deps, *, actor: Actor, now: datetime) -> str:
     """Another code for a contact that waits; raises WrongState for anyone else, TooMany within otp.resend_s of the last."""
     with deps.job(actor, "contact.code", ("contact", actor.id), now) as session:
-        contact = session.get(Contact, actor.id) if actor.kind == "contact" and actor.mfa_at is not None else None
+        contact = (
+            session.get(Contact, actor.id) if actor.kind == "contact" and actor.mfa_at is not None else None
+        )
         if contact is None or contact.state != "ENROLLED":
             raise WrongState
         invitation = _spent(session, contact.id)
@@ -49,7 +51,9 @@ def new_readback_code(deps: Deps, *, actor: Actor, now: datetime) -> str:
         return issue(deps, session, invitation, now)
 
 
-def confirm_contact(deps: Deps, contact_id: str, code: str, *, identity_check: str, actor: Actor, now: datetime) -> None:
+def confirm_contact(
+    deps: Deps, contact_id: str, code: str, *, identity_check: str, actor: Actor, now: datetime
+) -> None:
     """行政部 types in what the contact told by telephone: ENROLLED → ACTIVE, verified. Needs a fresh second factor.
 
     Raises WrongCode("code") and counts the try, CodeSpent when the code is over or otp.tries are used up.
@@ -64,14 +68,21 @@ def confirm_contact(deps: Deps, contact_id: str, code: str, *, identity_check: s
         if right:
             _activate(deps, session, contact, invitation, identity_check, actor, now)
         else:
-            record(session, "contact.code_wrong", actor=actor, obj=("contact", contact_id), now=now, tries=invitation.code_tries)
+            record(
+                session,
+                "contact.code_wrong",
+                actor=actor,
+                obj=("contact", contact_id),
+                now=now,
+                tries=invitation.code_tries,
+            )
     # The failed try is committed before it is told of.
     if not right:
         raise WrongCode("code")
 
 
 def _may_confirm(deps: Deps, session: Session, contact: Contact, actor: Actor, now: datetime) -> None:
-    found = rules.CONTACT.find(contact.state, "confirm")
+    found = processes.CONTACT.find(contact.state, "confirm")
     if found is None:
         raise WrongState
     if not actor.has(*(found.who or ())):
@@ -84,7 +95,9 @@ def _try(deps: Deps, session: Session, invitation: Invitation, code: str, now: d
     if invitation.code_hash is None or invitation.code_until is None or now >= invitation.code_until:
         raise CodeSpent
     take = update(Invitation).where(Invitation.id == invitation.id, Invitation.code_tries < tries)
-    taken: Any = session.execute(take.values(code_tries=Invitation.code_tries + 1), execution_options={"synchronize_session": False})
+    taken: Any = session.execute(
+        take.values(code_tries=Invitation.code_tries + 1), execution_options={"synchronize_session": False}
+    )
     if taken.rowcount != 1:
         raise CodeSpent
     session.refresh(invitation)
@@ -92,11 +105,26 @@ def _try(deps: Deps, session: Session, invitation: Invitation, code: str, now: d
 
 
 def _activate(
-    deps: Deps, session: Session, contact: Contact, invitation: Invitation, identity_check: str, actor: Actor, now: datetime
+    deps: Deps,
+    session: Session,
+    contact: Contact,
+    invitation: Invitation,
+    identity_check: str,
+    actor: Actor,
+    now: datetime,
 ) -> None:
     with session.no_autoflush:
         contact.verified_at, contact.verified_by, contact.identity_check = now, actor.id, identity_check
-        move(deps, session, rules.CONTACT, contact, "confirm", actor=actor, now=now, identity_check=identity_check)
+        move(
+            deps,
+            session,
+            processes.CONTACT,
+            contact,
+            "confirm",
+            actor=actor,
+            now=now,
+            identity_check=identity_check,
+        )
     invitation.code_hash = None
     tell(session, "contact.confirmed", [Recipient("contact", contact.id)], now=now, fields={})
 

@@ -36,7 +36,9 @@ def propose_role(deps: Deps, account_id: str, role: Role, *, actor: Actor, now: 
         grant = RoleGrant(id=new_id(), account_id=account_id, role=role.value, proposed_by=actor.id, at=now)
         grant.state = "ACTIVE" if alone else "PROPOSED"
         event = "role.granted" if alone else "role.proposed"
-        grant.leaf = record(session, event, actor=actor, obj=("account", account_id), now=now, role=role.value, grant=grant.id)
+        grant.leaf = record(
+            session, event, actor=actor, obj=("account", account_id), now=now, role=role.value, grant=grant.id
+        )
         session.add(grant)
         session.flush()
         if not alone:
@@ -46,19 +48,32 @@ def propose_role(deps: Deps, account_id: str, role: Role, *, actor: Actor, now: 
 
 
 def confirm_role(deps: Deps, grant_id: str, *, actor: Actor, now: datetime) -> None:
-    """The general manager puts a proposed role in force; somebody other than the proposer and the account, with a fresh second factor."""
+    """The general manager puts a proposed role in force, with a fresh second factor.
+
+    The proposer and the account's own holder may not (SOD-4).
+    """
     with deps.job(actor, "role.confirm", ("role_grant", grant_id), now) as session:
         grant = _proposed(session, grant_id, actor)
         require_fresh(deps, session, actor, now)
         account = obtain(session, Account, grant.account_id)
         if account.state == "DISABLED":
             raise WrongState
-        others = [Role(g.role) for g in _standing(session, grant.account_id) if g.id != grant.id and g.state == "ACTIVE"]
+        others = [
+            Role(g.role)
+            for g in _standing(session, grant.account_id)
+            if g.id != grant.id and g.state == "ACTIVE"
+        ]
         rules.check_roles(others, Role(grant.role), small=deps.settings.small_company)
         with session.no_autoflush:
             grant.state, grant.confirmed_by, grant.at = "ACTIVE", actor.id, now
             grant.leaf = record(
-                session, "role.granted", actor=actor, obj=("account", grant.account_id), now=now, role=grant.role, grant=grant.id
+                session,
+                "role.granted",
+                actor=actor,
+                obj=("account", grant.account_id),
+                now=now,
+                role=grant.role,
+                grant=grant.id,
             )
         session.flush()
 
@@ -75,7 +90,7 @@ def decline_role(deps: Deps, grant_id: str, *, reason: str, actor: Actor, now: d
 
 
 def end_role(deps: Deps, grant_id: str, *, reason: str, actor: Actor, now: datetime) -> None:
-    """行政部 takes a role away at once. The last system administrator, general manager and 行政部 stay, or nobody could grant again."""
+    """行政部 takes a role away at once; the last SYS, GM and ADM stay, or nobody could grant again."""
     with deps.job(actor, "role.end", ("role_grant", grant_id), now) as session:
         if not actor.has(Role.ADM):
             raise NotAllowed
@@ -83,7 +98,10 @@ def end_role(deps: Deps, grant_id: str, *, reason: str, actor: Actor, now: datet
         if grant.state != "ACTIVE":
             raise WrongState
         if Role(grant.role) in rules.FIRST_DAY and _alone(session, grant):
-            raise NotAllowed("LAST_HOLDER", Text("这是该角色的最后一人，不能结束。", "This is the last holder of the role."))
+            raise NotAllowed(
+                "LAST_HOLDER",
+                Text("这是该角色的最后一人，不能结束。", "This is the last holder of the role."),
+            )
         _end(session, grant, "role.ended", require_reason(reason), actor, now)
         _leave_headship(session, grant)
 
@@ -98,7 +116,9 @@ def _check(deps: Deps, session: Session, account: Account, role: Role) -> None:
 
 
 def _standing(session: Session, account_id: str) -> list[RoleGrant]:
-    query = select(RoleGrant).where(RoleGrant.account_id == account_id, RoleGrant.state.in_(("PROPOSED", "ACTIVE")))
+    query = select(RoleGrant).where(
+        RoleGrant.account_id == account_id, RoleGrant.state.in_(("PROPOSED", "ACTIVE"))
+    )
     return list(session.scalars(query))
 
 
@@ -130,7 +150,9 @@ def _end(session: Session, grant: RoleGrant, event: str, reason: str, actor: Act
 
 
 def _alone(session: Session, grant: RoleGrant) -> bool:
-    query = select(RoleGrant).where(RoleGrant.role == grant.role, RoleGrant.state == "ACTIVE", RoleGrant.id != grant.id)
+    query = select(RoleGrant).where(
+        RoleGrant.role == grant.role, RoleGrant.state == "ACTIVE", RoleGrant.id != grant.id
+    )
     accounts = [session.get(Account, other.account_id) for other in session.scalars(query)]
     return not any(account is not None and account.state == "ACTIVE" for account in accounts)
 

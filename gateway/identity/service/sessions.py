@@ -86,7 +86,11 @@ def is_live(deps: Deps, session: Session, row: LoginSession, now: datetime, *, m
 
 def _touch(deps: Deps, row_id: str, now: datetime) -> None:
     with deps.database.write() as session:
-        session.execute(update(LoginSession).where(LoginSession.id == row_id, LoginSession.seen_at < now).values(seen_at=now))
+        session.execute(
+            update(LoginSession)
+            .where(LoginSession.id == row_id, LoginSession.seen_at < now)
+            .values(seen_at=now)
+        )
 
 
 def refresh_factor(session: Session, actor: Actor, now: datetime) -> Actor:
@@ -109,7 +113,9 @@ def end(session: Session, row: LoginSession, *, actor: Actor, now: datetime, cau
     session.flush()
 
 
-def end_all(session: Session, label: str, *, actor: Actor, now: datetime, cause: str, keep: str | None = None) -> int:
+def end_all(
+    session: Session, label: str, *, actor: Actor, now: datetime, cause: str, keep: str | None = None
+) -> int:
     """Revokes every session of a principal that could still be live, but the one to keep; returns how many."""
     rows = [row for row in _unended(session, label, now) if row.id != keep]
     for row in rows:
@@ -148,10 +154,19 @@ class SessionView:
 def own_sessions(deps: Deps, *, actor: Actor, now: datetime) -> list[SessionView]:
     """The actor's live sessions, the one used last first."""
     with deps.database.read() as session:
-        query = select(LoginSession).where(LoginSession.principal == actor.label, LoginSession.revoked_at.is_(None))
-        rows = [r for r in session.scalars(query.order_by(LoginSession.seen_at.desc())) if is_live(deps, session, r, now)]
+        query = select(LoginSession).where(
+            LoginSession.principal == actor.label, LoginSession.revoked_at.is_(None)
+        )
+        rows = [
+            r
+            for r in session.scalars(query.order_by(LoginSession.seen_at.desc()))
+            if is_live(deps, session, r, now)
+        ]
         return [
-            SessionView(r.id, r.created_at, r.seen_at, r.ip, r.agent, r.mfa_at is not None, r.id == actor.session) for r in rows
+            SessionView(
+                r.id, r.created_at, r.seen_at, r.ip, r.agent, r.mfa_at is not None, r.id == actor.session
+            )
+            for r in rows
         ]
 
 

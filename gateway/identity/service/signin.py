@@ -13,8 +13,8 @@ from gateway.errors import Invalid, NotFound, TooMany
 from gateway.identity import principals, rules
 from gateway.identity.errors import WrongCode, WrongSignIn
 from gateway.identity.models import Credential, LoginSession
-from gateway.identity.service import factors, lockout, sessions
 from gateway.identity.principals import Person
+from gateway.identity.service import factors, lockout, sessions
 from gateway.notify.service import Recipient, tell
 from gateway.principal import Actor
 
@@ -22,7 +22,14 @@ Factor = Literal["totp", "recovery"]
 
 
 def sign_in(
-    deps: Deps, email: str, password: str, *, ip: str, agent: str, now: datetime, verify: factors.Verify = factors.verify_password
+    deps: Deps,
+    email: str,
+    password: str,
+    *,
+    ip: str,
+    agent: str,
+    now: datetime,
+    verify: factors.Verify = factors.verify_password,
 ) -> str:
     """The token of a half session, which can only give the second factor.
 
@@ -39,7 +46,14 @@ def sign_in(
     fits = verify(stored or factors.NOBODY, password)
     if person is None or stored is None or not (fits and person.known):
         lockout.failed(deps, against, now)
-        record_refusal(deps.database, WrongSignIn.code, actor=stranger, obj=("page", "sign_in"), now=now, verb="signin.password")
+        record_refusal(
+            deps.database,
+            WrongSignIn.code,
+            actor=stranger,
+            obj=("page", "sign_in"),
+            now=now,
+            verb="signin.password",
+        )
         raise WrongSignIn
     actor = replace(person.actor, ip=ip, agent=agent)
     with deps.database.write() as session:
@@ -60,7 +74,11 @@ def finish_sign_in(deps: Deps, actor: Actor, code: str, *, now: datetime, factor
     against = _judge(deps, actor, code, factor, field, now)
     with deps.database.write() as session:
         half = principals.obtain(session, LoginSession, actor.session or "")
-        if half.principal != actor.label or half.mfa_at is not None or not sessions.is_live(deps, session, half, now):
+        if (
+            half.principal != actor.label
+            or half.mfa_at is not None
+            or not sessions.is_live(deps, session, half, now)
+        ):
             raise NotFound
         lockout.forgive(deps, session, against, now)
         sessions.end(session, half, actor=actor, now=now, cause="whole")
@@ -70,7 +88,10 @@ def finish_sign_in(deps: Deps, actor: Actor, code: str, *, now: datetime, factor
 
 
 def confirm(deps: Deps, actor: Actor, code: str, *, now: datetime) -> Actor:
-    """The same person with a second factor accepted now; raises WrongCode("otp"), TooMany, NotFound for a session that is gone."""
+    """The same person with a second factor accepted now.
+
+    Raises WrongCode("otp"), TooMany, and NotFound for a session that is gone.
+    """
     against = _judge(deps, actor, code, "totp", "otp", now)
     with deps.database.write() as session:
         lockout.forgive(deps, session, against, now)
@@ -85,7 +106,9 @@ def sign_out(deps: Deps, *, actor: Actor, now: datetime) -> None:
             sessions.end(session, row, actor=actor, now=now, cause="sign_out")
 
 
-def _judge(deps: Deps, actor: Actor, code: str, factor: Factor, field: str, now: datetime) -> list[lockout.Counter]:
+def _judge(
+    deps: Deps, actor: Actor, code: str, factor: Factor, field: str, now: datetime
+) -> list[lockout.Counter]:
     # The code is spent in a transaction of its own: whatever fails afterwards, it cannot be used twice.
     with deps.database.read() as session:
         person = principals.find(session, actor.label, now)
@@ -100,7 +123,14 @@ def _judge(deps: Deps, actor: Actor, code: str, factor: Factor, field: str, now:
             record(session, "credential.recovery_used", actor=actor, obj=(actor.kind, actor.id), now=now)
     if not good:
         lockout.failed(deps, against, now)
-        record_refusal(deps.database, WrongCode.code, actor=actor, obj=("session", actor.session or ""), now=now, verb=f"signin.{factor}")
+        record_refusal(
+            deps.database,
+            WrongCode.code,
+            actor=actor,
+            obj=("session", actor.session or ""),
+            now=now,
+            verb=f"signin.{factor}",
+        )
         raise WrongCode(field)
     return against
 

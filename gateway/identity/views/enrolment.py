@@ -39,11 +39,20 @@ def enrol_now(token: str) -> Response:
         ),
     )
     if enrolled is None:
-        return _seed_page(form, service.begin_enrolment(deps(), token, now=now(), pending=pending), status=422)
+        return _seed_page(
+            form, service.begin_enrolment(deps(), token, now=now(), pending=pending), status=422
+        )
     return page("identity/enrolled.html", enrolled=enrolled)
 
 
 def _seed_page(form: EnrolForm, shown: service.Enrolment, status: int = 200) -> Response:
     assert shown.seed is not None
     form.pending.data = shown.seed.pending
-    return page("identity/enrol.html", form=form, shown=shown, seed=shown.seed, image=qr(shown.seed.uri), status=status)
+    return page(
+        "identity/enrol.html",
+        form=form,
+        shown=shown,
+        seed=shown.seed,
+        image=qr(shown.seed.uri),
+        status=status,
+    )

@@ -38,7 +38,12 @@ def sign_in_now() -> Response:
     token = tried(
         form,
         lambda: service.sign_in(
-            deps(), form.email.data or "", form.password.data or "", ip=actor().ip, agent=actor().agent, now=now()
+            deps(),
+            form.email.data or "",
+            form.password.data or "",
+            ip=actor().ip,
+            agent=actor().agent,
+            now=now(),
         ),
     )
     if token is None:
@@ -94,7 +99,13 @@ def recovery_now() -> Response:
     if token is None:
         return page("identity/recovery.html", form=form, onward=onward, status=422)
     begin_session(token)
-    flash_text(Text("恢复码已用掉一个。请尽快在账号页更换验证器。", "One recovery code is used up. Replace the authenticator soon."), "wait")
+    flash_text(
+        Text(
+            "恢复码已用掉一个。请尽快在账号页更换验证器。",
+            "One recovery code is used up. Replace the authenticator soon.",
+        ),
+        "wait",
+    )
     return redirect(url_for("identity.account") if onward == "/" else onward)
 
 

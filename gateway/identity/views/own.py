@@ -29,7 +29,10 @@ def change_password() -> Response:
     """A new password; other sessions end."""
     form = PasswordForm()
     current, password = form.current_password.data or "", form.password.data or ""
-    if not done(form, lambda: service.change_password(deps(), current=current, password=password, actor=actor(), now=now())):
+    if not done(
+        form,
+        lambda: service.change_password(deps(), current=current, password=password, actor=actor(), now=now()),
+    ):
         return _account_page(422, password_form=form)
     return _said(Text("密码已更换，其他登录已退出。", "The password is changed. Other sessions have ended."))
 
@@ -42,7 +45,10 @@ def change_authenticator() -> Response:
     if not pending:
         return _authenticator_page(AuthenticatorForm(formdata=None), None)
     form = AuthenticatorForm()
-    codes = tried(form, lambda: service.change_totp(deps(), pending, code=form.code.data or "", actor=actor(), now=now()))
+    codes = tried(
+        form,
+        lambda: service.change_totp(deps(), pending, code=form.code.data or "", actor=actor(), now=now()),
+    )
     if codes is None:
         return _authenticator_page(form, pending, status=422)
     return page("identity/recovery_codes.html", codes=codes)
@@ -77,7 +83,9 @@ def end_other_sessions() -> Response:
 def register_age_key() -> Response:
     """A public key for later copies."""
     form = AgeKeyForm()
-    if not done(form, lambda: service.register_age_recipient(deps(), form.key.data or "", actor=actor(), now=now())):
+    if not done(
+        form, lambda: service.register_age_recipient(deps(), form.key.data or "", actor=actor(), now=now())
+    ):
         return _account_page(422, key_form=form)
     return _said(Text("公钥已登记，新副本用它加密。", "The key is registered; new copies are sealed to it."))
 
@@ -115,7 +123,9 @@ def _account_page(status: int = 200, **forms: Any) -> Response:
         **forms,
     }
     sessions = service.own_sessions(deps(), actor=actor(), now=now())
-    return page("identity/account.html", status=status, own=own, sessions=sessions, act_form=BeginForm(), **drawn)
+    return page(
+        "identity/account.html", status=status, own=own, sessions=sessions, act_form=BeginForm(), **drawn
+    )
 
 
 def _authenticator_page(form: AuthenticatorForm, pending: str | None, status: int = 200) -> Response:

@@ -7,7 +7,15 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response
 
 from gateway.identity import queries, rules, service
-from gateway.identity.forms import ConfirmForm, ContactForm, DeliverForm, OrganisationForm, ReasonForm, SignerForm, VerifyForm
+from gateway.identity.forms import (
+    ConfirmForm,
+    ContactForm,
+    DeliverForm,
+    OrganisationForm,
+    ReasonForm,
+    SignerForm,
+    VerifyForm,
+)
 from gateway.identity.views.room import bp, done, tried
 from gateway.identity.views.staff import invited
 from gateway.principal import Role, Text
@@ -45,7 +53,9 @@ def add_partner() -> Response:
     name, uscc, category = form.name.data or "", form.uscc.data or "", form.category.data or ""
     made = tried(
         form,
-        lambda: service.propose_organisation(deps(), name=name, uscc=uscc, category=category, actor=actor(), now=now()),
+        lambda: service.propose_organisation(
+            deps(), name=name, uscc=uscc, category=category, actor=actor(), now=now()
+        ),
     )
     if made is None:
         return page("identity/partner_new.html", form=form, status=422)
@@ -65,9 +75,14 @@ def verify_partner(organisation_id: str) -> Response:
     """行政部's verification."""
     form = VerifyForm()
     fields = {"how": form.how.data or "", "abroad": form.abroad.data == "yes"}
-    if not done(form, lambda: service.verify_organisation(deps(), organisation_id, actor=actor(), now=now(), **fields)):
+    if not done(
+        form, lambda: service.verify_organisation(deps(), organisation_id, actor=actor(), now=now(), **fields)
+    ):
         return _partner_page(organisation_id, 422, verify_form=form)
-    return _to_partner(organisation_id, Text("单位已启用，可以邀请联系人。", "The organisation is active; contacts can be invited."))
+    return _to_partner(
+        organisation_id,
+        Text("单位已启用，可以邀请联系人。", "The organisation is active; contacts can be invited."),
+    )
 
 
 @bp.post("/partners/<organisation_id>/<any(suspend, resume, disable):event>")
@@ -77,7 +92,10 @@ def change_partner(organisation_id: str, event: str) -> Response:
     form = ReasonForm()
     reason = form.reason.data or ""
     if not done(
-        form, lambda: service.change_organisation_state(deps(), organisation_id, event, reason=reason, actor=actor(), now=now())
+        form,
+        lambda: service.change_organisation_state(
+            deps(), organisation_id, event, reason=reason, actor=actor(), now=now()
+        ),
     ):
         return _partner_page(organisation_id, 422, reason_form=form)
     return _to_partner(organisation_id, Text("状态已更新。", "The state has changed."))
@@ -133,7 +151,10 @@ def confirm_contact(contact_id: str) -> Response:
     form.offer()
     code, check = form.code.data or "", form.identity_check.data or ""
     if not done(
-        form, lambda: service.confirm_contact(deps(), contact_id, code, identity_check=check, actor=actor(), now=now())
+        form,
+        lambda: service.confirm_contact(
+            deps(), contact_id, code, identity_check=check, actor=actor(), now=now()
+        ),
     ):
         return _contact_page(contact_id, 422, confirm_form=form)
     return _to_contact(contact_id, Text("联系人已核验并启用。", "The contact is verified and active."))
@@ -144,7 +165,9 @@ def confirm_contact(contact_id: str) -> Response:
 def reinvite_contact(contact_id: str) -> Response:
     """Another one-time link; what was enrolled before ends."""
     form = DeliverForm()
-    made = tried(form, lambda: service.reinvite_contact(deps(), contact_id, actor=actor(), now=now(), mail=form.mail))
+    made = tried(
+        form, lambda: service.reinvite_contact(deps(), contact_id, actor=actor(), now=now(), mail=form.mail)
+    )
     if made is None:
         return _contact_page(contact_id, 422)
     return invited(made, url_for("identity.contact", contact_id=contact_id), shown=not form.mail)
@@ -155,7 +178,12 @@ def reinvite_contact(contact_id: str) -> Response:
 def set_signer(contact_id: str) -> Response:
     """Whether the contact may sign agreements."""
     form = SignerForm()
-    if not done(form, lambda: service.set_signer(deps(), contact_id, signer=bool(form.signer.data), actor=actor(), now=now())):
+    if not done(
+        form,
+        lambda: service.set_signer(
+            deps(), contact_id, signer=bool(form.signer.data), actor=actor(), now=now()
+        ),
+    ):
         return _contact_page(contact_id, 422)
     return _to_contact(contact_id, Text("已保存。", "Saved."))
 
@@ -166,15 +194,26 @@ def change_contact(contact_id: str, event: str) -> Response:
     """Suspends, resumes or turns off."""
     form = ReasonForm()
     reason = form.reason.data or ""
-    if not done(form, lambda: service.change_contact_state(deps(), contact_id, event, reason=reason, actor=actor(), now=now())):
+    if not done(
+        form,
+        lambda: service.change_contact_state(
+            deps(), contact_id, event, reason=reason, actor=actor(), now=now()
+        ),
+    ):
         return _contact_page(contact_id, 422, reason_form=form)
     return _to_contact(contact_id, Text("状态已更新。", "The state has changed."))
 
 
 def _partner_page(organisation_id: str, status: int = 200, **forms: Any) -> Response:
     shown = queries.organisation_page(deps(), organisation_id, actor=actor(), now=now())
-    drawn: dict[str, Any] = {"verify_form": VerifyForm(formdata=None), "reason_form": ReasonForm(formdata=None), **forms}
-    return page("identity/partner.html", status=status, shown=shown, row=shown.row, adm=actor().has(Role.ADM), **drawn)
+    drawn: dict[str, Any] = {
+        "verify_form": VerifyForm(formdata=None),
+        "reason_form": ReasonForm(formdata=None),
+        **forms,
+    }
+    return page(
+        "identity/partner.html", status=status, shown=shown, row=shown.row, adm=actor().has(Role.ADM), **drawn
+    )
 
 
 def _contact_page(contact_id: str, status: int = 200, **forms: Any) -> Response:
@@ -190,7 +229,9 @@ def _contact_page(contact_id: str, status: int = 200, **forms: Any) -> Response:
     }
     if not actor().has(Role.ADM):
         drawn = {}
-    return page("identity/contact.html", status=status, shown=shown, row=shown.row, adm=actor().has(Role.ADM), **drawn)
+    return page(
+        "identity/contact.html", status=status, shown=shown, row=shown.row, adm=actor().has(Role.ADM), **drawn
+    )
 
 
 def _to_partner(organisation_id: str, text: Text) -> Response:

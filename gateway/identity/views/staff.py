@@ -86,8 +86,14 @@ def change_employment(account_id: str) -> Response:
     """Department, employment type, end date."""
     form = EmploymentForm()
     form.offer(_departments())
-    fields = {"department": form.department.data or None, "employment": form.employment.data or "", "ends_on": form.ends_on.data}
-    if not done(form, lambda: service.change_employment(deps(), account_id, actor=actor(), now=now(), **fields)):
+    fields = {
+        "department": form.department.data or None,
+        "employment": form.employment.data or "",
+        "ends_on": form.ends_on.data,
+    }
+    if not done(
+        form, lambda: service.change_employment(deps(), account_id, actor=actor(), now=now(), **fields)
+    ):
         return _account_page(account_id, 422, employment_form=form)
     return _said(Text("已保存。", "Saved."), account_id)
 
@@ -97,7 +103,9 @@ def change_employment(account_id: str) -> Response:
 def reinvite_account(account_id: str) -> Response:
     """Another one-time link."""
     form = DeliverForm()
-    made = tried(form, lambda: service.reinvite_account(deps(), account_id, actor=actor(), now=now(), mail=form.mail))
+    made = tried(
+        form, lambda: service.reinvite_account(deps(), account_id, actor=actor(), now=now(), mail=form.mail)
+    )
     if made is None:
         return _account_page(account_id, 422)
     return invited(made, url_for("identity.account_detail", account_id=account_id), shown=not form.mail)
@@ -109,9 +117,13 @@ def disable_account(account_id: str) -> Response:
     """Off, with every session."""
     form = ReasonForm()
     reason = form.reason.data or ""
-    if not done(form, lambda: service.disable_account(deps(), account_id, reason=reason, actor=actor(), now=now())):
+    if not done(
+        form, lambda: service.disable_account(deps(), account_id, reason=reason, actor=actor(), now=now())
+    ):
         return _account_page(account_id, 422, reason_form=form)
-    return _said(Text("账号已停用，登录都已结束。", "The account is off and its sessions have ended."), account_id)
+    return _said(
+        Text("账号已停用，登录都已结束。", "The account is off and its sessions have ended."), account_id
+    )
 
 
 @bp.post("/accounts/<account_id>/enable")
@@ -120,7 +132,9 @@ def enable_account(account_id: str) -> Response:
     """On again, by enrolling anew."""
     form = ReasonForm()
     reason = form.reason.data or ""
-    made = tried(form, lambda: service.enable_account(deps(), account_id, reason=reason, actor=actor(), now=now()))
+    made = tried(
+        form, lambda: service.enable_account(deps(), account_id, reason=reason, actor=actor(), now=now())
+    )
     if made is None:
         return _account_page(account_id, 422, reason_form=form)
     return invited(made, url_for("identity.account_detail", account_id=account_id), shown=False)
@@ -135,7 +149,9 @@ def propose_role(account_id: str) -> Response:
     """Proposes a role."""
     form = RoleForm()
     form.role.choices = options(_role_choices(tuple(Role)))
-    if not done(form, lambda: service.propose_role(deps(), account_id, Role(form.role.data), actor=actor(), now=now())):
+    if not done(
+        form, lambda: service.propose_role(deps(), account_id, Role(form.role.data), actor=actor(), now=now())
+    ):
         return _account_page(account_id, 422, role_form=form)
     return _said(Text("已提出。", "Proposed."), account_id)
 
@@ -153,7 +169,9 @@ def confirm_role(account_id: str, grant_id: str) -> Response:
 @access("staff", roles={Role.GM, Role.ADM})
 def decline_role(account_id: str, grant_id: str) -> Response:
     """Declined by the general manager, or withdrawn."""
-    return _end_role(account_id, grant_id, service.decline_role, Text("提议已撤下。", "The proposal is withdrawn."))
+    return _end_role(
+        account_id, grant_id, service.decline_role, Text("提议已撤下。", "The proposal is withdrawn.")
+    )
 
 
 @bp.post("/accounts/<account_id>/roles/<grant_id>/end")
@@ -166,7 +184,9 @@ def end_role(account_id: str, grant_id: str) -> Response:
 def _end_role(account_id: str, grant_id: str, verb: Any, said: Text) -> Response:
     _same_account(account_id, grant_id)
     form = ReasonForm()
-    if not done(form, lambda: verb(deps(), grant_id, reason=form.reason.data or "", actor=actor(), now=now())):
+    if not done(
+        form, lambda: verb(deps(), grant_id, reason=form.reason.data or "", actor=actor(), now=now())
+    ):
         return _account_page(account_id, 422, reason_form=form)
     return _said(said, account_id)
 
@@ -205,20 +225,29 @@ def change_department(department_id: str) -> Response:
     """Its name and head."""
     form = _head_form(department_id)
     name, head = form.name.data or "", form.head.data or None
-    if not done(form, lambda: service.change_department(deps(), department_id, name=name, head=head, actor=actor(), now=now())):
+    if not done(
+        form,
+        lambda: service.change_department(
+            deps(), department_id, name=name, head=head, actor=actor(), now=now()
+        ),
+    ):
         return _departments_page(DepartmentForm(formdata=None), {department_id: form}, status=422)
     flash_text(Text("已保存。", "Saved."))
     return redirect(url_for("identity.departments"))
 
 
-def _departments_page(form: DepartmentForm, given: dict[str, HeadForm] | None = None, status: int = 200) -> Response:
+def _departments_page(
+    form: DepartmentForm, given: dict[str, HeadForm] | None = None, status: int = 200
+) -> Response:
     rows = queries.department_list(deps(), actor=actor(), now=now())
     forms = {row.id: (given or {}).get(row.id) or _blank_head_form(row) for row in rows}
     return page("identity/departments.html", rows=rows, form=form, forms=forms, status=status)
 
 
 def _head_form(department_id: str) -> HeadForm:
-    row = next((r for r in queries.department_list(deps(), actor=actor(), now=now()) if r.id == department_id), None)
+    row = next(
+        (r for r in queries.department_list(deps(), actor=actor(), now=now()) if r.id == department_id), None
+    )
     if row is None:
         raise NotFound
     form = HeadForm(prefix=department_id[:8])
@@ -238,7 +267,9 @@ def _blank_head_form(row: queries.DepartmentRow) -> HeadForm:
 def invited(made: service.Invited, back: str, *, shown: bool) -> Response:
     """Says that the mail is on its way, or shows the link and its QR code on this answer only."""
     if not shown:
-        flash_text(Text("邀请邮件已发出，72 小时内有效。", "The invitation is mailed and valid for 72 hours."))
+        flash_text(
+            Text("邀请邮件已发出，72 小时内有效。", "The invitation is mailed and valid for 72 hours.")
+        )
         return redirect(back)
     return page("identity/link.html", link=made.link, image=qr(made.link), back=back)
 
@@ -247,7 +278,8 @@ def _account_page(account_id: str, status: int = 200, **forms: Any) -> Response:
     shown = queries.account_page(deps(), account_id, actor=actor(), now=now())
     row = shown.row
     employment = EmploymentForm(
-        formdata=None, data={"department": row.department_id or "", "employment": row.employment, "ends_on": row.ends_on}
+        formdata=None,
+        data={"department": row.department_id or "", "employment": row.employment, "ends_on": row.ends_on},
     )
     employment.offer(_departments())
     role_form = RoleForm(formdata=None)
@@ -260,12 +292,19 @@ def _account_page(account_id: str, status: int = 200, **forms: Any) -> Response:
         "act_form": BeginForm(formdata=None),
         **forms,
     }
-    rights = {"adm": actor().has(Role.ADM) and actor().id != account_id, "gm": actor().has(Role.GM), "office": actor().has(*OFFICE)}
+    rights = {
+        "adm": actor().has(Role.ADM) and actor().id != account_id,
+        "gm": actor().has(Role.GM),
+        "office": actor().has(*OFFICE),
+    }
     return page("identity/account_detail.html", status=status, shown=shown, row=row, may=rights, **drawn)
 
 
 def _departments() -> list[tuple[str, str]]:
-    return [(row.id, f"{row.code} {row.name}") for row in queries.department_list(deps(), actor=actor(), now=now())]
+    return [
+        (row.id, f"{row.code} {row.name}")
+        for row in queries.department_list(deps(), actor=actor(), now=now())
+    ]
 
 
 def _role_choices(roles: tuple[Role, ...]) -> list[tuple[str, str]]:

@@ -71,7 +71,14 @@ class World:
         assert begun.seed is not None
         code = pyotp.TOTP(begun.seed.secret).at(self.now)
         done = service.complete_enrolment(
-            self.deps, token, begun.seed.pending, password=password, code=code, ip=IP, agent="test", now=self.now
+            self.deps,
+            token,
+            begun.seed.pending,
+            password=password,
+            code=code,
+            ip=IP,
+            agent="test",
+            now=self.now,
         )
         self.seeds[done.principal], self.emails[done.principal] = begun.seed.secret, begun.email
         self.recovery[done.principal] = done.recovery_codes
@@ -129,7 +136,13 @@ def build(folder: Path, clock: Clock) -> Deps:
     if not keks.epochs:
         keks.create(1)
     keyring = SqliteKeyring(folder / "keyring.db", keks)
-    mailer = Mailer(database, Outbox(folder / "mail"), sender="a@example.com", company="示例", origin=settings.public_origin)
+    mailer = Mailer(
+        database,
+        Outbox(folder / "mail"),
+        sender="a@example.com",
+        company="示例",
+        origin=settings.public_origin,
+    )
     mailer.resolve = service.addresses
     stores = [SealedStore(MemoryStore(), keyring) for _ in range(3)]
     return Deps(
@@ -168,7 +181,9 @@ def close(world: World) -> None:
 
 
 @pytest.fixture(scope="session")
-def first_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, World, dict[Role, Actor], str]]:
+def first_day(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, World, dict[Role, Actor], str]:
     """Made once and copied for each test: hashing passwords is slow on purpose."""
     folder = tmp_path_factory.mktemp("first-day")
     world = World(build(folder, clock := Clock()), clock)
@@ -176,11 +191,18 @@ def first_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, 
     tokens = service.first_day(world.deps, people, now=world.now)
     actors = {role: world.signed_in(world.enrol(token)) for role, token in tokens.items()}
     org = service.propose_organisation(
-        world.deps, name="示例建材供应商（虚构）", uscc="91310000132206289R", category="SUPPLIER", actor=actors[Role.ADM], now=world.now
+        world.deps,
+        name="示例建材供应商（虚构）",
+        uscc="91310000132206289R",
+        category="SUPPLIER",
+        actor=actors[Role.ADM],
+        now=world.now,
     )
-    service.verify_organisation(world.deps, org, how="营业执照原件", abroad=False, actor=actors[Role.ADM], now=world.now)
+    service.verify_organisation(
+        world.deps, org, how="营业执照原件", abroad=False, actor=actors[Role.ADM], now=world.now
+    )
     close(world)
-    yield folder, world, actors, org
+    return folder, world, actors, org
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ def new_account(world, people, **more):
 
 def new_contact(world, people, org, **more):
     fields = {
-        "name": "联系人甲", "email": "s1@demo.invalid", "mobile": "100-0000-0001", "actor": people[Role.ADM], "now": world.now, **more
+        "name": "联系人甲", "email": "s1@demo.invalid", "mobile": "100-0000-0001",
+        "actor": people[Role.ADM], "now": world.now, **more,
     }  # fmt: skip
     return service.invite_contact(world.deps, org, **fields)
 
@@ -41,7 +42,9 @@ def complete(world, token: str, *, code: str | None = None, password: str = PASS
 
 def confirm(world, people, contact_id: str, code: str) -> None:
     adm = world.signed_in(people[Role.ADM].label)
-    service.confirm_contact(world.deps, contact_id, code, identity_check="IN_PERSON", actor=adm, now=world.now)
+    service.confirm_contact(
+        world.deps, contact_id, code, identity_check="IN_PERSON", actor=adm, now=world.now
+    )
 
 
 # ── The first day ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,7 +118,14 @@ def test_a_seed_of_another_invitation_is_refused(staffed) -> None:
     for pending in (foreign.pending, "", "nonsense", "AAAA"):
         with pytest.raises(Invalid) as refused:
             service.complete_enrolment(
-                world.deps, two.token, pending, password=PASSWORD, code=pyotp.TOTP(foreign.secret).at(world.now), ip="", agent="", now=world.now
+                world.deps,
+                two.token,
+                pending,
+                password=PASSWORD,
+                code=pyotp.TOTP(foreign.secret).at(world.now),
+                ip="",
+                agent="",
+                now=world.now,
             )
         assert refused.value.field == "code"
 
@@ -125,17 +135,31 @@ def test_the_enrolment_code_does_not_sign_in(staffed) -> None:
     made = new_account(world, people)
     begun = service.begin_enrolment(world.deps, made.token, now=world.now)
     code = pyotp.TOTP(begun.seed.secret).at(world.now)
-    service.complete_enrolment(world.deps, made.token, begun.seed.pending, password=PASSWORD, code=code, ip="", agent="", now=world.now)
+    service.complete_enrolment(
+        world.deps,
+        made.token,
+        begun.seed.pending,
+        password=PASSWORD,
+        code=code,
+        ip="",
+        agent="",
+        now=world.now,
+    )
     half = world.who(service.sign_in(world.deps, "biz@example.com", PASSWORD, ip="", agent="", now=world.now))
     with pytest.raises(WrongCode):
         service.finish_sign_in(world.deps, half, code, now=world.now)
 
 
-@pytest.mark.parametrize("change", ["expires_at = '2030-01-01 00:00:00.000000'", "principal = 'staff:0'", "mac = ''"])
+@pytest.mark.parametrize(
+    "change", ["expires_at = '2030-01-01 00:00:00.000000'", "principal = 'staff:0'", "mac = ''"]
+)
 def test_a_changed_invitation_is_refused(staffed, change: str) -> None:
     world, people = staffed
     made = new_account(world, people)
-    assert world.execute(f"UPDATE invitation SET {change} WHERE token_hash = ?", sessions.token_hash(made.token)) == 1
+    assert (
+        world.execute(f"UPDATE invitation SET {change} WHERE token_hash = ?", sessions.token_hash(made.token))
+        == 1
+    )
     with pytest.raises(TamperedRow):
         service.look(world.deps, made.token, now=world.now)
 
@@ -171,7 +195,9 @@ def test_disabling_ends_sessions_and_says_so(staffed) -> None:
     with pytest.raises(NotAllowed):
         service.disable_account(world.deps, made.id, reason=REASON, actor=people[Role.ADM], now=world.now)
     with pytest.raises(NotAllowed):
-        service.disable_account(world.deps, people[Role.SYS].id, reason=REASON, actor=people[Role.SYS], now=world.now)
+        service.disable_account(
+            world.deps, people[Role.SYS].id, reason=REASON, actor=people[Role.SYS], now=world.now
+        )
     with pytest.raises(Invalid):
         service.disable_account(world.deps, made.id, reason="短", actor=people[Role.SYS], now=world.now)
     assert world.resolve(token) is not None
@@ -200,10 +226,18 @@ def test_departments_and_heads(staffed) -> None:
     with pytest.raises(Invalid):
         service.change_department(world.deps, dept, name="设计部", head=made.id, actor=adm, now=world.now)
     service.change_employment(
-        world.deps, made.id, department=dept, employment="PROBATION", ends_on=world.now.date() + timedelta(30), actor=adm, now=world.now
+        world.deps,
+        made.id,
+        department=dept,
+        employment="PROBATION",
+        ends_on=world.now.date() + timedelta(30),
+        actor=adm,
+        now=world.now,
     )
     with pytest.raises(NotAllowed):
-        service.change_employment(world.deps, adm.id, department=dept, employment="REGULAR", ends_on=None, actor=adm, now=world.now)
+        service.change_employment(
+            world.deps, adm.id, department=dept, employment="REGULAR", ends_on=None, actor=adm, now=world.now
+        )
 
 
 # ── Partners ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -255,11 +289,15 @@ def test_wrong_codes_are_counted_and_end_it(office) -> None:
     adm = world.signed_in(people[Role.ADM].label)
     for _ in range(5):
         with pytest.raises(WrongCode) as refused:
-            service.confirm_contact(world.deps, made.id, wrong, identity_check="IN_PERSON", actor=adm, now=world.now)
+            service.confirm_contact(
+                world.deps, made.id, wrong, identity_check="IN_PERSON", actor=adm, now=world.now
+            )
         assert refused.value.field == "code"
     assert len(world.events("contact.code_wrong")) == 5
     with pytest.raises(CodeSpent):
-        service.confirm_contact(world.deps, made.id, right, identity_check="IN_PERSON", actor=adm, now=world.now)
+        service.confirm_contact(
+            world.deps, made.id, right, identity_check="IN_PERSON", actor=adm, now=world.now
+        )
 
 
 def test_the_code_is_over_after_ten_minutes_and_can_be_renewed(office) -> None:
@@ -286,12 +324,16 @@ def test_who_may_confirm_and_how(office) -> None:
     adm = world.signed_in(people[Role.ADM].label)
     fields = {"identity_check": "IN_PERSON", "now": world.now}
     with pytest.raises(NotAllowed):
-        service.confirm_contact(world.deps, made.id, code, actor=world.signed_in(people[Role.GM].label), **fields)
+        service.confirm_contact(
+            world.deps, made.id, code, actor=world.signed_in(people[Role.GM].label), **fields
+        )
     with pytest.raises(Invalid):
         service.confirm_contact(world.deps, made.id, code, identity_check="LUCK", actor=adm, now=world.now)
     late = world.clock.pass_(minutes=9, seconds=50)
     with pytest.raises((StaleFactor, CodeSpent)):
-        service.confirm_contact(world.deps, made.id, code, identity_check="IN_PERSON", actor=adm, now=late + timedelta(minutes=1))
+        service.confirm_contact(
+            world.deps, made.id, code, identity_check="IN_PERSON", actor=adm, now=late + timedelta(minutes=1)
+        )
     with pytest.raises(NotFound):
         service.confirm_contact(world.deps, "0" * 32, code, actor=adm, **fields)
 
@@ -301,7 +343,12 @@ def test_the_code_is_stored_under_a_key(office) -> None:
     made = new_contact(world, people, org)
     label = world.enrol(made.token)
     with world.deps.database.engine.connect() as connection:
-        stored = [row[0] for row in connection.exec_driver_sql("SELECT code_hash FROM invitation WHERE code_hash IS NOT NULL")]
+        stored = [
+            row[0]
+            for row in connection.exec_driver_sql(
+                "SELECT code_hash FROM invitation WHERE code_hash IS NOT NULL"
+            )
+        ]
     assert len(stored) == 1 and len(stored[0]) == 64 and world.readbacks[label] not in stored[0]
 
 
@@ -409,7 +456,9 @@ def test_facts_follow_what_happens(office) -> None:
     assert not facts(world, actor, made.id)["session"].live
     # A running download is its session's activity.
     assert facts(world, actor, made.id, "live")["session"].live
-    service.change_contact_state(world.deps, made.id, "suspend", reason=REASON, actor=people[Role.ADM], now=world.now)
+    service.change_contact_state(
+        world.deps, made.id, "suspend", reason=REASON, actor=people[Role.ADM], now=world.now
+    )
     stopped = facts(world, actor, made.id, "live")
     assert not stopped["session"].live and not stopped["contact"].active
     assert facts(world, people[Role.ADM], None).get("contact") is None

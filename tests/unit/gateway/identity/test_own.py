@@ -25,11 +25,19 @@ def new_account(world, people, **more):
 
 def verified_contact(world, people, org) -> str:
     made = service.invite_contact(
-        world.deps, org, name="联系人甲", email="s1@demo.invalid", mobile="100-0000-0001", actor=people[Role.ADM], now=world.now
+        world.deps,
+        org,
+        name="联系人甲",
+        email="s1@demo.invalid",
+        mobile="100-0000-0001",
+        actor=people[Role.ADM],
+        now=world.now,
     )
     label = world.enrol(made.token)
     adm = world.signed_in(people[Role.ADM].label)
-    service.confirm_contact(world.deps, made.id, world.readbacks[label], identity_check="IN_PERSON", actor=adm, now=world.now)
+    service.confirm_contact(
+        world.deps, made.id, world.readbacks[label], identity_check="IN_PERSON", actor=adm, now=world.now
+    )
     return label
 
 
@@ -93,7 +101,9 @@ def test_heads_have_a_department(staffed) -> None:
     with pytest.raises(Invalid):
         service.propose_role(world.deps, made.id, Role.HOD, actor=adm, now=world.now)
     dept = service.add_department(world.deps, code="SJ", name="设计部", actor=adm, now=world.now)
-    service.change_employment(world.deps, made.id, department=dept, employment="REGULAR", ends_on=None, actor=adm, now=world.now)
+    service.change_employment(
+        world.deps, made.id, department=dept, employment="REGULAR", ends_on=None, actor=adm, now=world.now
+    )
     grant = service.propose_role(world.deps, made.id, Role.HOD, actor=adm, now=world.now)
     service.confirm_role(world.deps, grant, actor=world.signed_in(people[Role.GM].label), now=world.now)
     world.enrol(made.token)
@@ -152,7 +162,9 @@ def test_credentials_need_a_fresh_factor(office) -> None:
     world.clock.pass_(minutes=11)
     key = str(pyrage.x25519.Identity.generate().to_public())
     for act in (
-        lambda: service.change_password(world.deps, current=PASSWORD, password=NEW, actor=actor, now=world.now),
+        lambda: service.change_password(
+            world.deps, current=PASSWORD, password=NEW, actor=actor, now=world.now
+        ),
         lambda: service.begin_totp(world.deps, actor=actor, now=world.now),
         lambda: service.change_totp(world.deps, "", code="", actor=actor, now=world.now),
         lambda: service.renew_recovery_codes(world.deps, actor=actor, now=world.now),
@@ -176,9 +188,17 @@ def test_a_new_authenticator(staffed) -> None:
         service.change_totp(world.deps, begun.pending, code=world.code(label), actor=actor, now=world.now)
     foreign = service.begin_totp(world.deps, actor=world.signed_in(people[Role.ADM].label), now=world.now)
     with pytest.raises(Invalid):
-        service.change_totp(world.deps, foreign.pending, code=pyotp.TOTP(foreign.secret).at(world.now), actor=actor, now=world.now)
+        service.change_totp(
+            world.deps,
+            foreign.pending,
+            code=pyotp.TOTP(foreign.secret).at(world.now),
+            actor=actor,
+            now=world.now,
+        )
     old = world.recovery[label][0]
-    codes = service.change_totp(world.deps, begun.pending, code=pyotp.TOTP(begun.secret).at(world.now), actor=actor, now=world.now)
+    codes = service.change_totp(
+        world.deps, begun.pending, code=pyotp.TOTP(begun.secret).at(world.now), actor=actor, now=world.now
+    )
     assert len(set(codes)) == 10 and old not in codes
     assert world.resolve(other) is None
     world.clock.pass_(seconds=30)
@@ -197,7 +217,9 @@ def test_recovery_codes_are_renewed(staffed) -> None:
     assert queries.own_page(world.deps, actor=actor, now=world.now).recovery_left == 10
     half = world.who(world.half(actor.label))
     with pytest.raises(WrongCode):
-        service.finish_sign_in(world.deps, half, world.recovery[actor.label][0], now=world.now, factor="recovery")
+        service.finish_sign_in(
+            world.deps, half, world.recovery[actor.label][0], now=world.now, factor="recovery"
+        )
     service.finish_sign_in(world.deps, half, codes[0], now=world.now, factor="recovery")
     assert queries.own_page(world.deps, actor=actor, now=world.now).recovery_left == 9
 
@@ -210,7 +232,17 @@ def test_age_keys_are_checked_and_told(office) -> None:
     actor = world.signed_in(verified_contact(world, people, org))
     identity = pyrage.x25519.Identity.generate()
     key = str(identity.to_public())
-    for bad in ("", "age1", key[:-1], key.upper() + "x", str(identity), "ssh-ed25519 AAAA", key + " " + key, "é" * 10, "x" * 500):
+    for bad in (
+        "",
+        "age1",
+        key[:-1],
+        key.upper() + "x",
+        str(identity),
+        "ssh-ed25519 AAAA",
+        key + " " + key,
+        "é" * 10,
+        "x" * 500,
+    ):
         with pytest.raises(Invalid) as refused:
             service.register_age_recipient(world.deps, bad, actor=actor, now=world.now)
         assert refused.value.field == "key"
@@ -220,7 +252,9 @@ def test_age_keys_are_checked_and_told(office) -> None:
     assert queries.own_page(world.deps, actor=actor, now=world.now).age_recipient is None
     assert len(world.messages("credential.changed")) == 2
     with pytest.raises(NotAllowed):
-        service.register_age_recipient(world.deps, key, actor=world.signed_in(people[Role.ADM].label), now=world.now)
+        service.register_age_recipient(
+            world.deps, key, actor=world.signed_in(people[Role.ADM].label), now=world.now
+        )
 
 
 def test_settings(staffed) -> None:
@@ -243,7 +277,9 @@ def test_where_messages_go(office) -> None:
     key = label.partition(":")[2]
     with world.deps.database.read() as session:
         assert [a.email for a in service.addresses(session, Recipient("role", "GM"))] == ["gm@example.com"]
-        assert [a.email for a in service.addresses(session, Recipient("account", people[Role.ADM].id))] == ["adm@example.com"]
+        assert [a.email for a in service.addresses(session, Recipient("account", people[Role.ADM].id))] == [
+            "adm@example.com"
+        ]
         assert [a.email for a in service.addresses(session, Recipient("contact", key))] == ["s1@demo.invalid"]
         assert service.addresses(session, Recipient("contact", "0" * 32)) == []
     assert queries.addresses is service.addresses

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Invalid, NotAllowed
-from gateway.identity import rules
+from gateway.identity import processes, rules
 from gateway.principal import Role
 
 TODAY = date(2026, 11, 23)
@@ -49,14 +49,18 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
     assert len(email) <= 254 and email.count("@") == 1 and email.isprintable() and email == email.lower()
 
 
-@pytest.mark.parametrize("password", ["correct horse battery", "木匠铺子和雨水桶的故事很长", "            x12345", "aB3$" * 4 + "q"])
+@pytest.mark.parametrize(
+    "password",
+    ["correct horse battery", "木匠铺子和雨水桶的故事很长", "            x12345", "aB3$" * 4 + "q"],
+)
 def test_long_passwords_of_any_composition_are_taken(password: str) -> None:
     assert rules.check_password(password, email="li@example.com", name="李工")
 
 
 @pytest.mark.parametrize(
     "password",
-    ["", "short", "elevenchars", "x" * 257, "password1234", "PASSWORD1234", "1qaz2wsx3edc", "woaini1314520", "aaaaaaaaaaaa", "ababababababab",
+    ["", "short", "elevenchars", "x" * 257, "password1234", "PASSWORD1234", "1qaz2wsx3edc", "woaini1314520", "aaaaaaaaaaaa",
+     "ababababababab",
      "xx li.wei@example.com xx", "my li.wei is long", "李工李工很长很长很长很长"],
 )  # fmt: skip
 def test_bad_passwords_are_refused(password: str) -> None:
@@ -121,7 +125,12 @@ def test_employment_bounds() -> None:
         rules.check_employment("REGULAR", date(2026, 11, 22), TODAY)
     with pytest.raises(Invalid):
         rules.check_employment("FRIEND", None, TODAY)
-    assert {k: e.level for k, e in rules.EMPLOYMENT.items()} == {"REGULAR": 3, "PROBATION": 2, "TEMPORARY": 1, "INTERN": 1}
+    assert {k: e.level for k, e in rules.EMPLOYMENT.items()} == {
+        "REGULAR": 3,
+        "PROBATION": 2,
+        "TEMPORARY": 1,
+        "INTERN": 1,
+    }
 
 
 def test_an_account_ends_at_midnight_of_the_company() -> None:
@@ -142,7 +151,11 @@ def test_credit_codes() -> None:
         assert refused.value.field == "uscc"
 
 
-@given(st.text("0123456789ABCDEFGHJKLMNPQRTUWXY", min_size=17, max_size=17), st.integers(0, 16), st.integers(1, 30))
+@given(
+    st.text("0123456789ABCDEFGHJKLMNPQRTUWXY", min_size=17, max_size=17),
+    st.integers(0, 16),
+    st.integers(1, 30),
+)
 def test_one_changed_character_is_found(body: str, place: int, shift: int) -> None:
     alphabet = "0123456789ABCDEFGHJKLMNPQRTUWXY"
     other = alphabet[(alphabet.index(body[place]) + shift) % 31]
@@ -166,7 +179,7 @@ def test_names_and_numbers() -> None:
             rules.check_mobile(bad)
 
 
-@pytest.mark.parametrize("process", rules.PROCESSES, ids=lambda p: p.name)
+@pytest.mark.parametrize("process", processes.PROCESSES, ids=lambda p: p.name)
 def test_processes_lead_only_to_known_states(process) -> None:
     reached = {move.target for move in process.moves}
     for move in process.moves:

@@ -38,7 +38,9 @@ def in_parallel(count: int, act: Callable[[], object]) -> tuple[list[object], li
     return given, raised
 
 
-def try_password(world, email: str, password: str = "wrong", ip: str = IP, verify=lambda stored, given: False) -> str:
+def try_password(
+    world, email: str, password: str = "wrong", ip: str = IP, verify=lambda stored, given: False
+) -> str:
     return service.sign_in(world.deps, email, password, ip=ip, agent="test", now=world.now, verify=verify)
 
 
@@ -64,7 +66,9 @@ def test_a_half_session_can_do_nothing(staffed) -> None:
     for act in (
         lambda: service.renew_recovery_codes(world.deps, actor=half, now=world.now),
         lambda: service.begin_totp(world.deps, actor=half, now=world.now),
-        lambda: service.change_password(world.deps, current=PASSWORD, password="x", actor=half, now=world.now),
+        lambda: service.change_password(
+            world.deps, current=PASSWORD, password="x", actor=half, now=world.now
+        ),
     ):
         with pytest.raises(StaleFactor):
             act()
@@ -85,7 +89,12 @@ def test_only_hashes_are_stored(staffed) -> None:
     world, people = staffed
     token = world.whole(people[Role.GM].label)
     with world.deps.database.engine.connect() as connection:
-        dump = str([list(connection.exec_driver_sql(f"SELECT * FROM {t}")) for t in ("login_session", "invitation", "credential", "recovery_code")])
+        dump = str(
+            [
+                list(connection.exec_driver_sql(f"SELECT * FROM {t}"))
+                for t in ("login_session", "invitation", "credential", "recovery_code")
+            ]
+        )
     assert token not in dump and PASSWORD not in dump
     assert world.seeds[people[Role.GM].label] not in dump
     assert sessions.token_hash(token) in dump
@@ -120,7 +129,13 @@ def test_the_stand_in_hash_costs_what_real_ones_cost() -> None:
 def test_whoever_may_not_sign_in_gets_the_same_answer(staffed) -> None:
     world, people = staffed
     label = people[Role.GM].label
-    service.disable_account(world.deps, people[Role.GM].id, reason="离职交接已经完成，停用账号", actor=people[Role.SYS], now=world.now)
+    service.disable_account(
+        world.deps,
+        people[Role.GM].id,
+        reason="离职交接已经完成，停用账号",
+        actor=people[Role.SYS],
+        now=world.now,
+    )
     with pytest.raises(WrongSignIn):
         world.half(label)
 
@@ -229,7 +244,9 @@ def test_failures_of_strangers_are_counted_and_not_logged_one_by_one(staffed) ->
             try_password(world, f"n{n}@example.com")
     assert len(world.events()) == before
     with world.deps.database.engine.connect() as connection:
-        counted = dict(list(connection.exec_driver_sql("SELECT code, sum(count) FROM audit_stranger GROUP BY code")))
+        counted = dict(
+            list(connection.exec_driver_sql("SELECT code, sum(count) FROM audit_stranger GROUP BY code"))
+        )
     assert counted["WRONG_SIGN_IN"] == 10
 
 
@@ -260,7 +277,9 @@ def test_the_window_is_one_step_to_either_side(staffed) -> None:
     world, people = staffed
     secret = world.seeds[people[Role.GM].label]
     for steps, fits in ((-2, False), (-1, True), (0, True), (1, True), (2, False)):
-        assert (factors.matching_step(secret, world.code(people[Role.GM].label, steps), world.now) is not None) is fits
+        assert (
+            factors.matching_step(secret, world.code(people[Role.GM].label, steps), world.now) is not None
+        ) is fits
     for text in ("", "12345", "1234567", "१२३४५६", "12345a", "²23456"):
         assert factors.matching_step(secret, text, world.now) is None
     code = world.code(people[Role.GM].label)
@@ -292,7 +311,9 @@ def test_recovery_codes_work_once_and_tell(staffed) -> None:
     assert refused.value.field == "recovery"
     # Another person's code fits nobody else.
     with pytest.raises(WrongCode):
-        service.finish_sign_in(world.deps, half, world.recovery[people[Role.ADM].label][0], now=world.now, factor="recovery")
+        service.finish_sign_in(
+            world.deps, half, world.recovery[people[Role.ADM].label][0], now=world.now, factor="recovery"
+        )
 
 
 # ── Sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -320,7 +341,9 @@ def test_seen_is_written_once_a_minute(staffed) -> None:
     actor = world.who(token)
 
     def seen():
-        return next(s.seen_at for s in service.own_sessions(world.deps, actor=actor, now=world.now) if s.current)
+        return next(
+            s.seen_at for s in service.own_sessions(world.deps, actor=actor, now=world.now) if s.current
+        )
 
     before = seen()
     world.clock.pass_(seconds=20)
@@ -421,7 +444,8 @@ def test_a_planted_session_opens_nothing(staffed) -> None:
     world.whole(people[Role.GM].label)
     world.execute(
         "INSERT INTO login_session (id, token_hash, principal, created_at, seen_at, mfa_at, revoked_at, ip, agent, leaf, mac) "
-        "SELECT 'f' || substr(id, 2), ?, principal, created_at, seen_at, mfa_at, NULL, ip, agent, leaf, mac FROM login_session LIMIT 1",
+        "SELECT 'f' || substr(id, 2), ?, principal, created_at, seen_at, mfa_at, NULL, ip, agent, leaf, mac "
+        "FROM login_session LIMIT 1",
         sessions.token_hash("mine"),
     )
     with pytest.raises(TamperedRow):
@@ -445,11 +469,25 @@ def test_a_planted_or_raised_role_opens_nothing(staffed) -> None:
         world.resolve(token)
 
 
-@pytest.mark.parametrize("change", ["state = 'ACTIVE'", "email = 'thief@example.com'", "verified_at = '2026-11-23 08:00:00.000000'", "signer = 1"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'ACTIVE'",
+        "email = 'thief@example.com'",
+        "verified_at = '2026-11-23 08:00:00.000000'",
+        "signer = 1",
+    ],
+)
 def test_a_changed_contact_is_refused(office, change: str) -> None:
     world, people, org = office
     made = service.invite_contact(
-        world.deps, org, name="联系人甲", email="s1@demo.invalid", mobile="100-0000-0001", actor=people[Role.ADM], now=world.now
+        world.deps,
+        org,
+        name="联系人甲",
+        email="s1@demo.invalid",
+        mobile="100-0000-0001",
+        actor=people[Role.ADM],
+        now=world.now,
     )
     token = world.half(world.enrol(made.token))
     assert world.resolve(token) is not None
@@ -460,7 +498,11 @@ def test_a_changed_contact_is_refused(office, change: str) -> None:
 
 def test_a_changed_password_hash_lets_nobody_in(staffed) -> None:
     world, people = staffed
-    world.execute("UPDATE credential SET password_hash = ? WHERE principal = ?", factors.hash_password("x" * 12), people[Role.GM].label)
+    world.execute(
+        "UPDATE credential SET password_hash = ? WHERE principal = ?",
+        factors.hash_password("x" * 12),
+        people[Role.GM].label,
+    )
     with pytest.raises(TamperedRow):
         world.half(people[Role.GM].label, "x" * 12)
 

@@ -91,7 +91,9 @@ def test_sign_in_needs_both_factors(app: Flask, staffed) -> None:
 
 def test_known_and_unknown_get_the_same_answer(app: Flask, staffed) -> None:
     world, people = staffed
-    known = Browser(app).post("/sign-in", email=world.emails[people[Role.GM].label], password="wrong password 1")
+    known = Browser(app).post(
+        "/sign-in", email=world.emails[people[Role.GM].label], password="wrong password 1"
+    )
     unknown = Browser(app).post("/sign-in", email="xx@example.com", password="wrong password 1")
     broken = Browser(app).post("/sign-in", email="not an address", password="wrong password 1")
     assert known.status_code == unknown.status_code == broken.status_code == 422
@@ -141,7 +143,13 @@ def test_partner_from_invitation_to_verified(app: Flask, staffed) -> None:
     world, people = staffed
     adm = Browser(app)
     sign_in(world, adm, people[Role.ADM].label)
-    made = adm.post("/partners/new", "/partners/new", name="示例建材供应商（虚构）", uscc="91350100M000100Y43", category="SUPPLIER")
+    made = adm.post(
+        "/partners/new",
+        "/partners/new",
+        name="示例建材供应商（虚构）",
+        uscc="91350100M000100Y43",
+        category="SUPPLIER",
+    )
     assert made.status_code == 302
     partner = made.location
     assert adm.post(f"{partner}/verify", partner, how="营业执照原件", abroad="no").status_code == 302
@@ -185,7 +193,13 @@ def test_partner_from_invitation_to_verified(app: Flask, staffed) -> None:
 def test_confirming_asks_for_a_fresh_factor(app: Flask, office) -> None:
     world, people, org = office
     invited = service.invite_contact(
-        world.deps, org, name="联系人乙", email="s2@demo.invalid", mobile="100-0000-0002", actor=people[Role.ADM], now=world.now
+        world.deps,
+        org,
+        name="联系人乙",
+        email="s2@demo.invalid",
+        mobile="100-0000-0002",
+        actor=people[Role.ADM],
+        now=world.now,
     )
     label = world.enrol(invited.token)
     adm = Browser(app)
@@ -197,9 +211,15 @@ def test_confirming_asks_for_a_fresh_factor(app: Flask, office) -> None:
     asked = adm.post(f"{page}/confirm", page, code=world.readbacks[label], identity_check="IN_PERSON")
     assert asked.status_code == 403 and 'name="otp"' in asked.text
     given = adm.post(
-        f"{page}/confirm", page, code="000000", identity_check="IN_PERSON", otp=world.code(people[Role.ADM].label)
+        f"{page}/confirm",
+        page,
+        code="000000",
+        identity_check="IN_PERSON",
+        otp=world.code(people[Role.ADM].label),
     )
-    assert given.status_code == 403 and "CODE_SPENT" in given.text  # The factor was taken; the read-back code is over by now.
+    assert (
+        given.status_code == 403 and "CODE_SPENT" in given.text
+    )  # The factor was taken; the read-back code is over by now.
 
 
 def test_staff_account_roles_and_departments(app: Flask, staffed) -> None:
@@ -231,13 +251,23 @@ def test_own_account_page(app: Flask, staffed) -> None:
     browser = Browser(app)
     sign_in(world, browser, label)
     assert "gm@example.com" in browser.get("/account").text
-    assert browser.post("/account/settings", "/account", language="en", timezone="Europe/Berlin").status_code == 302
+    assert (
+        browser.post("/account/settings", "/account", language="en", timezone="Europe/Berlin").status_code
+        == 302
+    )
     assert "My account" in browser.get("/account").text
-    assert browser.post("/account/settings", "/account", language="en", timezone="Mars/Base").status_code == 422
+    assert (
+        browser.post("/account/settings", "/account", language="en", timezone="Mars/Base").status_code == 422
+    )
     new = "another long phrase 9"
     fields = {"current_password": PASSWORD, "password": new, "password_again": new}
-    assert browser.post("/account/password", "/account", **{**fields, "password_again": "x"}).status_code == 422
-    assert browser.post("/account/password", "/account", **{**fields, "current_password": "no"}).status_code == 422
+    assert (
+        browser.post("/account/password", "/account", **{**fields, "password_again": "x"}).status_code == 422
+    )
+    assert (
+        browser.post("/account/password", "/account", **{**fields, "current_password": "no"}).status_code
+        == 422
+    )
     assert browser.post("/account/password", "/account", **fields).status_code == 302
     changed = browser.post("/account/recovery-codes", "/account")
     assert changed.status_code == 200 and 'id="recovery-codes"' in changed.text
@@ -247,7 +277,9 @@ def test_own_account_page(app: Flask, staffed) -> None:
     assert seed is not None and pending is not None
     wrong = browser.post("/account/authenticator", "/account", pending=pending[1], code="000000")
     assert wrong.status_code == 422 and seed[1] in wrong.text
-    done = browser.post("/account/authenticator", "/account", pending=pending[1], code=pyotp.TOTP(seed[1]).at(world.now))
+    done = browser.post(
+        "/account/authenticator", "/account", pending=pending[1], code=pyotp.TOTP(seed[1]).at(world.now)
+    )
     assert done.status_code == 200
     assert browser.post("/account/age-key", "/account", key="age1x").status_code == 404
 
@@ -280,7 +312,7 @@ def test_session_is_shown_and_ended(app: Flask, staffed) -> None:
 
 
 def test_open_redirects_are_not_followed(app: Flask, staffed) -> None:
-    world, people = staffed
+    world, _ = staffed
     browser = Browser(app)
     for planted in ("//evil.example", "https://evil.example/", "/\\evil.example"):
         answer = browser.post("/sign-in", email="gm@example.com", password=PASSWORD, next=planted)
