@@ -69,9 +69,6 @@ def case_choices(deps: Deps, *, actor: Actor, now: datetime) -> tuple[CaseChoice
     with deps.database.read() as session:
         cases = sorted((session.get_one(Case, i) for i in counts), key=lambda c: c.number or "")
         return tuple(CaseChoice(c.id, c.number or c.temp_no, c.title, counts[c.id]) for c in cases)
-            CaseChoice(c.id, c.number or c.temp_no, c.title, counts[c.id])
-            for c in sorted(cases, key=lambda c: c.number or "")
-        )
 
 
 def wizard_choices(deps: Deps, case_id: str, *, actor: Actor, now: datetime) -> WizardChoices:
