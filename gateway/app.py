@@ -1,22 +1,25 @@
 """The web door: builds the Flask application of one portal."""
 
 from collections.abc import Iterable, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway import bootstrap
+from gateway.archive import views as archive
 from gateway.config import Settings, read_secret
 from gateway.deps import Deps
+from gateway.identity import views as identity
 from gateway.identity.gate import Gate
+from gateway.oversight import views as oversight
+from gateway.sharing import views as sharing
+from gateway.signing import views as signing
 from gateway.web import door, filters, headers, i18n, nav, refusals, render, views, visitor
 from gateway.web.access import BODY_BYTES, access, require_declarations
 from gateway.web.gate import SessionGate
 
-ROOMS = ("identity", "archive", "signing", "sharing", "oversight")
+ROOMS = (identity, archive, signing, sharing, oversight)
 SESSION_KEY = "session.key"
 
 
@@ -24,7 +27,7 @@ def create_app(deps: Deps | None = None) -> Flask:
     """The portal with every room; without `deps` it is wired from the environment, as gunicorn wants it."""
     if deps is None:
         deps = bootstrap.build()
-    return assemble(deps, Gate(deps), _rooms())
+    return assemble(deps, Gate(deps), [room.bp for room in ROOMS])
 
 
 def assemble(deps: Deps, gate: SessionGate, rooms: Sequence[Blueprint]) -> Flask:
@@ -70,9 +73,3 @@ def _configure(app: Flask, settings: Settings) -> None:
 def _texts() -> Iterable[Path]:
     found = Path(__file__).parent.glob("*/translations/en.po")
     return sorted(found, key=lambda path: (path.parts[-3] != "web", path))
-
-
-def _rooms() -> list[Blueprint]:
-    return [
-        import_module(f"gateway.{r}.views").bp for r in ROOMS if find_spec(f"gateway.{r}.views") is not None
-    ]

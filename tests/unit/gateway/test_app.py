@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import create_app
+from gateway import bootstrap
+from gateway.app import ROOMS, create_app
+from gateway.config import load
 from gateway.errors import ConfigError
 
 
@@ -28,3 +30,25 @@ def test_without_keys_the_portal_does_not_start(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(ConfigError, match=r"session\.key: missing"):
         create_app()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_whole_portal_starts_and_every_room_is_in_it(tmp_path: Path) -> None:
+    settings = load(
+        {},
+        home=str(tmp_path),
+        public_origin="http://localhost",
+        company_name="某装饰公司",
+        company_uscc="9" * 18,
+        fonds="SG01",
+    )
+    bootstrap.make_keys(settings)
+    deps = bootstrap.build(settings)
+    try:
+        app = create_app(deps)
+        assert {room.bp.name for room in ROOMS} | {"web"} == set(app.blueprints)
+        # What the web layer names by path must be there.
+        paths = {rule.rule: rule.methods for rule in app.url_map.iter_rules()}
+        assert {"/", "/sign-in", "/verify", "/sign-out", "/language", "/theme"} <= set(paths)
+        assert "POST" in (paths["/sign-out"] or ())
+    finally:
+        deps.database.close()
