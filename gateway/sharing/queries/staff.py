@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from gateway.archive import service as archive
 from gateway.archive.models import Case, Client, Item, ItemVersion
 from gateway.archive.rules import item_number
 from gateway.archive.subjects import mask_title
@@ -99,7 +100,7 @@ def share_page(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> Sha
             created_at=share.created_at,
             version_hash=share.version_hash,
             major=tuple(share.major),
-            items=tuple(_items(session, share, masked=masked)),
+            items=tuple(_items(session, share, actor, now, masked=masked)),
             contacts=contacts,
             approvals=tuple(_approvals(session, share)),
             timeline=timeline(session, share.id, _bundles(session, share.id)),
@@ -162,7 +163,7 @@ def _department(session: Session, department: str) -> str:
     return row.name if row is not None else ""
 
 
-def _items(session: Session, share: Share, *, masked: bool) -> list[ItemLine]:
+def _items(session: Session, share: Share, actor: Actor, now: datetime, *, masked: bool) -> list[ItemLine]:
     query = (
         select(ShareItem.version, Item, Case, ItemVersion)
         .join(Item, Item.id == ShareItem.item_id)
@@ -171,12 +172,17 @@ def _items(session: Session, share: Share, *, masked: bool) -> list[ItemLine]:
         .where(ShareItem.share_id == share.id)
         .order_by(Case.number, Item.number)
     )
+
+    def hidden(item: Item) -> bool:
+        # An applicant reads of an item what the archive lets them read, here as there.
+        return share.requester == actor.id and not archive.may_see(session, actor, item, now).titles
+
     return [
         ItemLine(
             id=item.id,
             number=item_number(case.number or case.temp_no, item.number),
             version=version,
-            title=mask_title(item.title) if masked else item.title,
+            title=mask_title(item.title) if masked or hidden(item) else item.title,
             level=item.level,
             classes=tuple(item.classes),
             kind=row.kind or "",
