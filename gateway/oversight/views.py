@@ -1,0 +1,145 @@
+"""Pages of oversight: the log with its exports and proofs. Parameters and messages hang on the same blueprint."""
+
+from datetime import datetime
+
+from flask import Blueprint, Response, request
+from flask_babel import lazy_gettext as _
+
+from gateway.audit.queries import LogFilter
+from gateway.errors import Invalid, NotFound, Unavailable
+from gateway.oversight import queries, service, words
+from gateway.oversight.filters import NAMES, read_filter
+from gateway.oversight.message_views import add_message_pages
+from gateway.oversight.parameter_views import add_parameter_pages
+from gateway.principal import Role
+from gateway.web.kit import access, actor, deps, language, nav, now, page
+
+AUDITORS = frozenset({Role.AUD})
+CASE_READERS = frozenset({Role.AUD, Role.ADM})
+COUNTERS = frozenset({Role.AUD, Role.DGM})
+HEALTH_READERS = frozenset({Role.AUD, Role.SYS})
+MIME = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
+
+bp = Blueprint("oversight", __name__, template_folder="templates")
+nav(bp, _("审计日志"), "log", group="watch", roles=AUDITORS, icon="list", order=10)
+nav(bp, _("日志计数"), "log_counts", group="watch", roles=COUNTERS, icon="list", order=20)
+nav(bp, _("日志健康"), "log_health", group="watch", roles=HEALTH_READERS, icon="info", order=30)
+add_parameter_pages(bp)
+add_message_pages(bp)
+
+
+@bp.get("/log")
+@access("staff", roles=AUDITORS)
+def log() -> Response:
+    """The log, newest first; looking at it is itself an entry, written before anything is shown."""
+    try:
+        filters = _filters()
+    except Invalid as problem:
+        return _log(None, problem)
+    service.note_reading(deps(), "page", filters, actor=actor(), now=now())
+    return _log(filters)
+
+
+def _filters() -> LogFilter:
+    return queries.understood(deps().database, read_filter(request.args, actor().timezone))
+
+
+def _log(filters: LogFilter | None, problem: Invalid | None = None) -> Response:
+    asked = {name: request.args.get(name, "") for name in NAMES}
+    return page(
+        "oversight/log.html",
+        status=200 if problem is None else 422,
+        found=None if filters is None else queries.log_page(deps(), filters, _cursor()),
+        head=queries.head(deps()),
+        asked=asked,
+        given={name: value for name, value in asked.items() if value},
+        problem=problem,
+        events=sorted(((code, text(language())) for code, text in words.EVENTS.items()), key=lambda e: e[1]),
+        kinds=words.KINDS,
+        codes=words.CODES,
+    )
+
+
+def _cursor() -> int | None:
+    # An arrival is a positive number of the database's own; anything else starts from the newest.
+    found = request.args.get("before", type=int)
+    return found if found is not None and 0 < found < 2**63 else None
+
+
+@bp.get("/log/of/<kind>/<object_id>")
+@access("staff", roles=CASE_READERS)
+def log_of(kind: str, object_id: str) -> Response:
+    """The entries of one object, for auditors and, in its own casework, for 行政部."""
+    found = queries.object_page(deps(), kind, object_id, _cursor(), actor=actor())
+    about = LogFilter(object=(kind, object_id))
+    service.note_reading(deps(), "object", about, actor=actor(), now=now())
+    return page(
+        "oversight/object.html", found=found, kind=kind, object_id=object_id, words=words, codes=words.CODES
+    )
+
+
+@bp.get("/log/export.<form>")
+@access("staff", roles=AUDITORS)
+def export(form: str) -> Response:
+    """The matching entries as a file; the entry of the export is written first and stands in it."""
+    if form not in MIME:
+        raise NotFound
+    filters = _filters()
+    service.note_reading(deps(), form, filters, actor=actor(), now=now())
+    return _file(
+        Response(queries.export(deps(), filters, form)), MIME[form], f"sealgate-log-{_stamp(now())}.{form}"
+    )
+
+
+def _file(answer: Response, mime: str, name: str) -> Response:
+    answer.content_type = mime
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y%m%dT%H%M%SZ")
+
+
+@bp.get("/log/checkpoint")
+@access("staff", roles=AUDITORS)
+def checkpoint() -> Response:
+    """The last checkpoint as the signed note it is; Unavailable before the first."""
+    last = deps().log.latest()
+    if last is None:
+        raise Unavailable("LOG")
+    return Response(last.note, content_type="text/plain; charset=utf-8")
+
+
+@bp.get("/log/key")
+@access("staff", roles=AUDITORS)
+def checkpoint_key() -> Response:
+    """The key that verifies checkpoints, as a file for the offline verifier."""
+    return _file(Response(deps().log.vkey + "\n"), "text/plain; charset=utf-8", "checkpoint.vkey")
+
+
+@bp.get("/log/receipt/<leaf_id>")
+@access("staff", roles=AUDITORS)
+def receipt(leaf_id: str) -> Response:
+    """The receipt of one entry; NotFound for an unknown one, Unavailable while it waits for its checkpoint."""
+    if not queries.has_entry(deps(), leaf_id):
+        raise NotFound
+    proof = deps().log.receipt(leaf_id)
+    about = LogFilter(object=("entry", leaf_id))
+    service.note_reading(deps(), "receipt", about, actor=actor(), now=now())
+    return _file(Response(proof), "application/octet-stream", f"{leaf_id}.tlog-proof")
+
+
+@bp.get("/log/counts")
+@access("staff", roles=COUNTERS)
+def log_counts() -> Response:
+    """How much happened, by event; no entry, no name."""
+    service.note_reading(deps(), "counts", None, actor=actor(), now=now())
+    return page("oversight/counts.html", found=queries.counts(deps(), now=now()))
+
+
+@bp.get("/log/health")
+@access("staff", roles=HEALTH_READERS)
+def log_health() -> Response:
+    """Whether the log works; nothing of what stands in it."""
+    return page("oversight/health.html", found=queries.health(deps(), now=now()))
