@@ -75,7 +75,7 @@ def new_agreement() -> AnyResponse:
 
 
 def _start(given: DraftChoices) -> dict[str, Any]:
-    start: dict[str, Any] = {"all_clients": True, "valid_from": given.first, "valid_to": given.last}
+    start: dict[str, Any] = {"valid_from": given.first, "valid_to": given.last}
     earlier, organisation = request.args.get("from", ""), request.args.get("organisation", "")
     if earlier:
         return queries.start_from(deps(), earlier, actor=actor(), now=now())
