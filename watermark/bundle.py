@@ -8,7 +8,7 @@ from watermark import memory
 from watermark.cover import cover
 from watermark.errors import BadEntry
 from watermark.manifest import BundleItem, ManifestInput, key_id, manifest, sign_manifest, verify_manifest
-from watermark.seal import Entry, seal_age, seal_pdf, seal_zip
+from watermark.seal import Entry, checked_passphrase, seal_age, seal_pdf, seal_zip
 
 __all__ = [
     "BundleItem",
@@ -68,4 +68,9 @@ def build(
 def _pdf(items: Sequence[BundleItem], passphrase: str) -> Iterator[bytes]:
     if len(items) != 1 or items[0].report.kind != "pdf":
         raise BadEntry("an encrypted PDF bundle is one PDF alone")
-    return memory.drained(seal_pdf(items[0].source_fd, passphrase))
+    return _encrypted(items[0].source_fd, checked_passphrase(passphrase))
+
+
+def _encrypted(marked: int, passphrase: str) -> Iterator[bytes]:
+    """Sealed when the first piece is taken, so that a bundle nobody reads leaves no descriptor open."""
+    yield from memory.drained(seal_pdf(marked, passphrase))

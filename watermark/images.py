@@ -17,7 +17,7 @@ from watermark.mark import Mark
 from watermark.report import PageReport
 from watermark.stamp import Stamper, save
 
-MAX_FRAME = 120_000_000  # Pixels of one frame,
+MAX_FRAME = 160_000_000  # Pixels of one frame,
 MAX_PIXELS = 1_200_000_000  # and of all frames together.
 MAX_FRAMES = 500
 SMALLEST_SIDE = 128
@@ -118,20 +118,22 @@ class Veil:
 
     def over(self, frame: Image.Image) -> Image.Image:
         """The frame under the veil, same mode."""
-        bands = frame.split()
-        if frame.mode == "CMYK":
-            return Image.merge(
-                "CMYK", [ImageChops.invert(self._blend(ImageChops.invert(band))) for band in bands]
-            )
         if frame.mode == "RGBA":
             return self._over_clear(frame)
-        return Image.merge(frame.mode, [self._blend(band) for band in bands])
+        blend = self._blend_ink if frame.mode == "CMYK" else self._blend
+        # One band after the other: of a large photo all at once would be three times the frame.
+        return Image.merge(
+            frame.mode, [blend(frame.getchannel(band)) for band in range(len(frame.getbands()))]
+        )
 
     def _over_clear(self, frame: Image.Image) -> Image.Image:
         """Over transparency the colours are weighed by their cover first; so the mark shows on whatever lies below."""
         weighed = frame.convert("RGBa").split()
         cover = ImageChops.invert(ImageChops.multiply(ImageChops.invert(weighed[3]), self.keep))
         return Image.merge("RGBa", [*(self._blend(band) for band in weighed[:3]), cover]).convert("RGBA")
+
+    def _blend_ink(self, band: Image.Image) -> Image.Image:
+        return ImageChops.invert(self._blend(ImageChops.invert(band)))
 
     def _blend(self, band: Image.Image) -> Image.Image:
         return ImageChops.add(ImageChops.multiply(band, self.keep), self.add)

@@ -23,7 +23,7 @@ from watermark.report import PageReport, Report, refused
 
 __all__ = ["PageReport", "Report", "inspect", "mark", "preview", "run_seal"]
 
-_MEMORY, _MEMORY_PER_BYTE, _MEMORY_MOST = 1 << 30, 8, 6 << 30
+_MEMORY, _MEMORY_PER_BYTE, _MEMORY_MOST = 2 << 30, 8, 6 << 30
 _OUTPUT, _OUTPUT_PER_BYTE, _OUTPUT_MOST = 256 << 20, 4, 2 << 30
 _MAX_RESULT = 16 << 20
 # -I shuts out the caller's environment and folder, so the package's own folder is named.
