@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from gateway.deps import Deps
 from gateway.errors import NotAllowed, NotFound
-from gateway.identity import principals, processes, rules
+from gateway.identity import principals, rules
 from gateway.identity.models import Account, Contact, Department, Organisation, RecoveryCode, RoleGrant
 from gateway.principal import ROLE_TEXT, Actor, Role, Text
 from gateway.workflow import Move, Process, State
@@ -160,7 +160,7 @@ def account_page(deps: Deps, account_id: str, *, actor: Actor, now: datetime) ->
         if account is None:
             raise NotFound
         row = _account(session, account, now)
-        moves = tuple(m.event for m in processes.ACCOUNT.offered(account.state, actor))
+        moves = tuple(m.event for m in rules.ACCOUNT.offered(account.state, actor))
         return AccountPage(row, _proposable(deps, row), moves)
 
 
@@ -199,7 +199,7 @@ def _account(session: Session, account: Account, now: datetime) -> AccountRow:
         employment=account.employment,
         employment_text=rules.EMPLOYMENT[account.employment].text,
         ends_on=account.ends_on,
-        state=processes.ACCOUNT.states[account.state],
+        state=rules.ACCOUNT.states[account.state],
         state_name=account.state,
         ended=rules.has_ended(account.ends_on, now),
         roles=tuple(_grant(session, grant) for grant in grants),
@@ -212,7 +212,7 @@ def _grant(session: Session, grant: RoleGrant) -> GrantRow:
         account_id=grant.account_id,
         account_name=_name(session, grant.account_id),
         role=Role(grant.role),
-        state=processes.GRANT_STATES[grant.state],
+        state=rules.GRANT_STATES[grant.state],
         state_name=grant.state,
         proposed_by=_name(session, grant.proposed_by),
         at=grant.at,
@@ -265,7 +265,7 @@ def organisation_page(deps: Deps, organisation_id: str, *, actor: Actor, now: da
         )
         contacts = tuple(_contact(session, contact) for contact in session.scalars(query).all())
         return OrganisationPage(
-            _organisation(session, row), contacts, _moves(processes.ORGANISATION, row.state, actor)
+            _organisation(session, row), contacts, _moves(rules.ORGANISATION, row.state, actor)
         )
 
 
@@ -276,7 +276,7 @@ def contact_page(deps: Deps, contact_id: str, *, actor: Actor, now: datetime) ->
         row = session.get(Contact, contact_id)
         if row is None:
             raise NotFound
-        return ContactPage(_contact(session, row), _moves(processes.CONTACT, row.state, actor))
+        return ContactPage(_contact(session, row), _moves(rules.CONTACT, row.state, actor))
 
 
 def _moves(process: Process, state: str, actor: Actor) -> tuple[Move, ...]:
@@ -290,7 +290,7 @@ def _organisation(session: Session, row: Organisation) -> OrganisationRow:
         name=row.name,
         uscc=row.uscc,
         category=rules.CATEGORIES[row.category],
-        state=processes.ORGANISATION.states[row.state],
+        state=rules.ORGANISATION.states[row.state],
         state_name=row.state,
         abroad=row.abroad,
         verified_how=row.verified_how,
@@ -305,7 +305,7 @@ def _contact(session: Session, row: Contact) -> ContactRow:
         title=row.title,
         mobile=row.mobile,
         email=row.email,
-        state=processes.CONTACT.states[row.state],
+        state=rules.CONTACT.states[row.state],
         state_name=row.state,
         signer=row.signer,
         verified_at=row.verified_at,

@@ -11,7 +11,7 @@ from gateway.audit.service import record
 from gateway.db import new_id
 from gateway.deps import Deps, Event
 from gateway.errors import Invalid, NotAllowed, WrongState
-from gateway.identity import processes, rules
+from gateway.identity import entries, rules
 from gateway.identity.models import Account, Contact, Department
 from gateway.identity.principals import obtain, roles_of
 from gateway.identity.service import enrol, sessions
@@ -32,7 +32,7 @@ class Invited:
 
 def free_email(session: Session, email: str) -> str:
     """The normalised address when nobody signs in with it yet; raises Invalid("email")."""
-    normal = rules.normal_email(email)
+    normal = entries.normal_email(email)
     taken = session.scalar(select(Account.id).where(Account.email == normal)) or session.scalar(
         select(Contact.id).where(Contact.email == normal)
     )
@@ -62,14 +62,14 @@ def enrol_account(
         account = Account(
             id=new_id(),
             email=free_email(session, email),
-            name=rules.person_name(name),
+            name=entries.person_name(name),
             department_id=_department(session, department),
             employment=employment,
             ends_on=ends_on,
             created_at=now,
         )
         personal = {"email": account.email}
-        move(deps, session, processes.ACCOUNT, account, "enrol", actor=actor, now=now, employment=employment)
+        move(deps, session, rules.ACCOUNT, account, "enrol", actor=actor, now=now, employment=employment)
         record(
             session,
             "account.named",
@@ -144,7 +144,7 @@ def enable_account(
     with deps.job(actor, "account.enable", ("account", account_id), now) as session:
         account = obtain(session, Account, account_id)
         rules.check_employment(account.employment, account.ends_on, rules.local_day(now))
-        move(deps, session, processes.ACCOUNT, account, "enable", actor=actor, now=now, reason=reason)
+        move(deps, session, rules.ACCOUNT, account, "enable", actor=actor, now=now, reason=reason)
         token = enrol.invite(deps, session, f"staff:{account_id}", actor=actor, now=now, mail=mail)
         return Invited(account_id, token, enrol.link(deps, token))
 
@@ -177,7 +177,7 @@ def _end(
     now: datetime,
     reason: str | None,
 ) -> None:
-    leaf = move(deps, session, processes.ACCOUNT, account, event, actor=actor, now=now, reason=reason)
+    leaf = move(deps, session, rules.ACCOUNT, account, event, actor=actor, now=now, reason=reason)
     sessions.end_all(session, f"staff:{account.id}", actor=actor, now=now, cause="disabled")
     deps.publish(session, Event("account.ended", ("account", account.id), now, actor, leaf))
 
@@ -194,7 +194,7 @@ def add_department(deps: Deps, *, code: str, name: str, actor: Actor, now: datet
             raise Invalid("code", Text("请填写两个字母。", "Enter two letters."))
         if session.scalar(select(Department.id).where(Department.code == code)) is not None:
             raise Invalid("code", Text("这个代码已在使用。", "This code is in use."))
-        row = Department(id=new_id(), code=code, name=rules.person_name(name))
+        row = Department(id=new_id(), code=code, name=entries.person_name(name))
         session.add(row)
         record(session, "department.add", actor=actor, obj=("department", row.id), now=now, code=code)
         return row.id
@@ -209,7 +209,7 @@ def change_department(
         row = obtain(session, Department, department_id)
         if head is not None:
             _check_head(session, head, department_id)
-        row.name, row.head = rules.person_name(name), head
+        row.name, row.head = entries.person_name(name), head
         record(
             session, "department.change", actor=actor, obj=("department", department_id), now=now, head=head
         )

@@ -13,7 +13,7 @@ from gateway.audit.service import record
 from gateway.db import new_id
 from gateway.deps import Deps
 from gateway.errors import NotFound
-from gateway.identity import processes, rules
+from gateway.identity import entries, rules
 from gateway.identity.errors import NotFirstDay
 from gateway.identity.models import Account, Contact, Invitation, Organisation, RoleGrant
 from gateway.identity.principals import obtain
@@ -72,12 +72,12 @@ def first_day(deps: Deps, people: Mapping[Role, tuple[str, str]], *, now: dateti
 def _first(deps: Deps, session: Session, role: Role, email: str, name: str, now: datetime) -> str:
     account = Account(
         id=new_id(),
-        email=rules.normal_email(email),
-        name=rules.person_name(name),
+        email=entries.normal_email(email),
+        name=entries.person_name(name),
         employment="REGULAR",
         created_at=now,
     )
-    move(deps, session, processes.ACCOUNT, account, "enrol", actor=SYSTEM, now=now, employment="REGULAR")
+    move(deps, session, rules.ACCOUNT, account, "enrol", actor=SYSTEM, now=now, employment="REGULAR")
     leaf = record(
         session, "role.granted", actor=SYSTEM, obj=("account", account.id), now=now, role=role.value
     )
@@ -145,7 +145,7 @@ def complete_enrolment(
     with deps.database.read() as session:
         invitation, person = _opened(session, token, now)
         seed, actor = _seed(deps, invitation, person.email, pending), _self(person, ip, agent)
-        wanted = rules.check_password(password, email=person.email, name=person.name)
+        wanted = entries.check_password(password, email=person.email, name=person.name)
     hashed = factors.hash_password(wanted)
     with deps.job(actor, f"{actor.kind}.enrol", (actor.kind, actor.id), now) as session:
         invitation, person = _opened(session, token, now)
@@ -164,7 +164,7 @@ def complete_enrolment(
             move(
                 deps,
                 session,
-                processes.ACCOUNT,
+                rules.ACCOUNT,
                 obtain(session, Account, person.id),
                 "activate",
                 actor=SYSTEM,
@@ -174,7 +174,7 @@ def complete_enrolment(
         move(
             deps,
             session,
-            processes.CONTACT,
+            rules.CONTACT,
             obtain(session, Contact, person.id),
             "enrol",
             actor=actor,

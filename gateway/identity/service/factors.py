@@ -19,7 +19,7 @@ from gateway.audit.service import record
 from gateway.db import new_id
 from gateway.deps import Deps
 from gateway.errors import Invalid
-from gateway.identity import rules
+from gateway.identity import entries, rules
 from gateway.identity.errors import WrongCode
 from gateway.identity.models import Credential, RecoveryCode
 from gateway.principal import Actor, Text
@@ -40,13 +40,13 @@ Verify = Callable[[str, str], bool]
 
 def hash_password(password: str) -> str:
     """Argon2id in the low-memory profile of RFC 9106 §4, as a PHC string."""
-    return _HASHER.hash(rules.normal_password(password))
+    return _HASHER.hash(entries.normal_password(password))
 
 
 def verify_password(stored: str, password: str) -> bool:
     """Whether the password fits; takes the same time either way."""
     try:
-        return _HASHER.verify(stored, rules.normal_password(password)[: rules.PASSWORD_MOST])
+        return _HASHER.verify(stored, entries.normal_password(password)[: entries.PASSWORD_MOST])
     except (VerificationError, InvalidHashError):
         return False
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from gateway.audit.service import record, record_refusal
 from gateway.deps import Deps
 from gateway.errors import Invalid, NotAllowed, NotFound
-from gateway.identity import principals, rules
+from gateway.identity import entries, principals
 from gateway.identity.models import Account, Contact, Credential
 from gateway.identity.principals import Person, obtain
 from gateway.identity.service import factors, lockout, sessions
@@ -51,7 +51,7 @@ def change_password(
             verb="credential.password",
         )
         raise Invalid("current_password", Text("当前密码不对。", "The present password is not right."))
-    hashed = factors.hash_password(rules.check_password(password, email=person.email, name=actor.name))
+    hashed = factors.hash_password(entries.check_password(password, email=person.email, name=actor.name))
     with deps.job(actor, "credential.password", (actor.kind, actor.id), now) as session:
         lockout.give_back(deps, session, against, now)
         row = _credential(session, actor)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from gateway.audit.service import record
 from gateway.deps import Deps
 from gateway.errors import Invalid, NotAllowed, NotFound, TooMany, WrongState
-from gateway.identity import processes, rules
+from gateway.identity import rules
 from gateway.identity.errors import CodeSpent, WrongCode
 from gateway.identity.models import Contact, Invitation
 from gateway.identity.principals import obtain
@@ -82,7 +82,7 @@ def confirm_contact(
 
 
 def _may_confirm(deps: Deps, session: Session, contact: Contact, actor: Actor, now: datetime) -> None:
-    found = processes.CONTACT.find(contact.state, "confirm")
+    found = rules.CONTACT.find(contact.state, "confirm")
     if found is None:
         raise WrongState
     if not actor.has(*(found.who or ())):
@@ -118,7 +118,7 @@ def _activate(
         move(
             deps,
             session,
-            processes.CONTACT,
+            rules.CONTACT,
             contact,
             "confirm",
             actor=actor,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from gateway.audit.service import record, record_refusal
 from gateway.deps import Deps
 from gateway.errors import Invalid, NotFound, TooMany
-from gateway.identity import principals, rules
+from gateway.identity import entries, principals
 from gateway.identity.errors import WrongCode, WrongSignIn
 from gateway.identity.models import Credential, LoginSession
 from gateway.identity.principals import Person
@@ -145,7 +145,7 @@ def _take(deps: Deps, against: list[lockout.Counter], actor: Actor, verb: str, n
 
 def _normal(email: str) -> str:
     try:
-        return rules.normal_email(email)
+        return entries.normal_email(email)
     except Invalid:
         # What cannot be an address is an unknown account like any other, and costs the same.
         return email.strip().lower()[:254]

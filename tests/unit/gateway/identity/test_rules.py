@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Invalid, NotAllowed
-from gateway.identity import processes, rules
+from gateway.identity import entries, rules
 from gateway.principal import Role
 
 TODAY = date(2026, 11, 23)
@@ -25,8 +25,8 @@ USCC = "91350100M000100Y43"
     ],
 )
 def test_addresses_are_kept_in_one_form(typed: str, kept: str) -> None:
-    assert rules.normal_email(typed) == kept
-    assert rules.normal_email(kept) == kept
+    assert entries.normal_email(typed) == kept
+    assert entries.normal_email(kept) == kept
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ def test_addresses_are_kept_in_one_form(typed: str, kept: str) -> None:
 )  # fmt: skip
 def test_what_cannot_be_a_mailbox_is_refused(typed: str) -> None:
     with pytest.raises(Invalid) as refused:
-        rules.normal_email(typed)
+        entries.normal_email(typed)
     assert refused.value.field == "email"
 
 
 @given(st.text(max_size=300))
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     try:
-        email = rules.normal_email(text)
+        email = entries.normal_email(text)
     except Invalid:
         return
     assert len(email) <= 254 and email.count("@") == 1 and email.isprintable() and email == email.lower()
@@ -54,7 +54,7 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
     ["correct horse battery", "木匠铺子和雨水桶的故事很长", "            x12345", "aB3$" * 4 + "q"],
 )
 def test_long_passwords_of_any_composition_are_taken(password: str) -> None:
-    assert rules.check_password(password, email="li@example.com", name="李工")
+    assert entries.check_password(password, email="li@example.com", name="李工")
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,14 @@ def test_long_passwords_of_any_composition_are_taken(password: str) -> None:
 )  # fmt: skip
 def test_bad_passwords_are_refused(password: str) -> None:
     with pytest.raises(Invalid) as refused:
-        rules.check_password(password, email="li.wei@example.com", name="李工")
+        entries.check_password(password, email="li.wei@example.com", name="李工")
     assert refused.value.field == "password"
 
 
 def test_the_same_keys_are_the_same_password() -> None:
-    assert rules.normal_password("cafe\u0301 long enough") == rules.normal_password("caf\u00e9 long enough")
+    assert entries.normal_password("cafe\u0301 long enough") == entries.normal_password(
+        "caf\u00e9 long enough"
+    )
 
 
 @pytest.mark.parametrize("other", sorted(set(Role) - {Role.SYS}))
@@ -144,10 +146,10 @@ def test_an_account_ends_at_midnight_of_the_company() -> None:
 
 
 def test_credit_codes() -> None:
-    assert rules.check_uscc(f" {USCC.lower()} ") == USCC
+    assert entries.check_uscc(f" {USCC.lower()} ") == USCC
     for wrong in ("0" * 18, USCC[:-1] + "5", USCC[:-1], USCC + "1", "I" + USCC[1:], ""):
         with pytest.raises(Invalid) as refused:
-            rules.check_uscc(wrong)
+            entries.check_uscc(wrong)
         assert refused.value.field == "uscc"
 
 
@@ -160,7 +162,7 @@ def test_one_changed_character_is_found(body: str, place: int, shift: int) -> No
     alphabet = "0123456789ABCDEFGHJKLMNPQRTUWXY"
     other = alphabet[(alphabet.index(body[place]) + shift) % 31]
     changed = body[:place] + other + body[place + 1 :]
-    assert rules.uscc_check_digit(changed) != rules.uscc_check_digit(body)
+    assert entries.uscc_check_digit(changed) != entries.uscc_check_digit(body)
 
 
 def test_lock_times_double_up_to_a_day() -> None:
@@ -169,17 +171,17 @@ def test_lock_times_double_up_to_a_day() -> None:
 
 
 def test_names_and_numbers() -> None:
-    assert rules.person_name("  某 人 ") == "某 人"
+    assert entries.person_name("  某 人 ") == "某 人"
     for bad in ("", " ", "a\nb", "a\u202eb", "x" * 61):
         with pytest.raises(Invalid):
-            rules.person_name(bad)
-    assert rules.check_mobile(" 100-0000-0001 ") == "100-0000-0001"
+            entries.person_name(bad)
+    assert entries.check_mobile(" 100-0000-0001 ") == "100-0000-0001"
     for bad in ("", "12", "call me", "1" * 21):
         with pytest.raises(Invalid):
-            rules.check_mobile(bad)
+            entries.check_mobile(bad)
 
 
-@pytest.mark.parametrize("process", processes.PROCESSES, ids=lambda p: p.name)
+@pytest.mark.parametrize("process", rules.PROCESSES, ids=lambda p: p.name)
 def test_processes_lead_only_to_known_states(process) -> None:
     reached = {move.target for move in process.moves}
     for move in process.moves:
