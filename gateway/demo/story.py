@@ -92,8 +92,7 @@ class Story(Intake):
         fields = {
             "organisation": self.company.organisations["supplier"],
             "signer": self.company.people["s1"].id,
-            "scope": "all",
-            "clients": [],
+            "all_clients": "y",
             "classes": ["F07", "F08"],
             "purposes": ["P01", "P03"],
             "relation": "ENTRUST",
