@@ -30,9 +30,14 @@ class ProposalForm(Form):
 
 
 class ReasonForm(Form):
-    """Why not."""
+    """Why not; several stand on one page, each with controls of its own name."""
 
     reason = TextAreaField(_("理由"), description=_("10 到 500 字。"))
+
+    def at(self, key: str) -> "ReasonForm":
+        """The form with ids that no other on the page has."""
+        self.reason.id = self.reason.label.field_id = f"reason-{key}"
+        return self
 
 
 class BareForm(Form):

@@ -45,13 +45,14 @@ def parameters() -> Response:
 
 def _page(form: ProposalForm, refused: tuple[str, ReasonForm] | None = None) -> Response:
     problems = form.errors or form.form_errors or refused
+    found = parameter_queries.parameter_page(deps(), actor=actor(), now=now())
+    given = dict([refused] if refused else [])
     return page(
         "oversight/parameters.html",
         status=422 if problems else 200,
-        found=parameter_queries.parameter_page(deps(), actor=actor(), now=now()),
+        found=found,
         form=form,
-        reason_form=ReasonForm(formdata=None),
-        refused=refused,
+        reasons={c.id: given.get(c.id, ReasonForm(formdata=None)).at(c.id) for c in found.waiting},
         states=PARAMETER.states,
         texts=PARAMETER_TEXT,
     )

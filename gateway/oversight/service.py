@@ -69,7 +69,11 @@ def propose(
             raise Invalid("valid_from", Text("生效时间不能早于现在。", "It cannot start before now."))
         row = ParameterVersion(id=made, changes=changes, reason=(reason or "").strip(), proposed_by=actor.id)
         row.proposed_at, row.valid_from = now, valid_from
-        extras: dict[str, Any] = {"changes": changes, "valid_from": _stamp(valid_from), "last_start": _last_start(session)}
+        extras: dict[str, Any] = {
+            "changes": changes,
+            "valid_from": _stamp(valid_from),
+            "last_start": _last_start(session),
+        }
         move(deps, session, PARAMETER, row, "propose", actor=actor, now=now, reason=reason, **extras)
     return made
 
@@ -96,7 +100,11 @@ def confirm(deps: Deps, version_id: str, *, actor: Actor, now: datetime) -> int:
     with deps.job(actor, "parameter.confirm", ("parameter", version_id), now) as session:
         row = _proposal(session, version_id)
         number = 1 + (session.scalar(select(func.max(ParameterVersion.number))) or 0)
-        extras: dict[str, Any] = {"number": number, "changes": row.changes, "valid_from": _stamp(row.valid_from)}
+        extras: dict[str, Any] = {
+            "number": number,
+            "changes": row.changes,
+            "valid_from": _stamp(row.valid_from),
+        }
         last = _last_start(session)
         with session.no_autoflush:
             row.number, row.confirmed_by = number, actor.id

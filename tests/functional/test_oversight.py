@@ -177,7 +177,12 @@ def test_cells_of_the_table_are_no_formulas(world: World) -> None:
 
     with world.deps.database.write() as session:
         record(
-            session, "test.event", actor=world.actor("biz.sj"), obj=("x", "=1+1"), now=world.now(), reason="=HYPERLINK(1)"
+            session,
+            "test.event",
+            actor=world.actor("biz.sj"),
+            obj=("x", "=1+1"),
+            now=world.now(),
+            reason="=HYPERLINK(1)",
         )
     answer = world.browser("aud").get("/log/export.csv?event=test.event")
     assert answer.mimetype == "text/csv"
@@ -225,7 +230,11 @@ def test_the_deputy_sees_numbers_and_the_administrator_health_and_neither_any_co
     assert "案卷：新建案卷" in counted
     health = text_of(world, "/log/health", "sys")
     assert "记录总数" in health
-    secret = [world.actor("biz.sj").id, world.leaves("case.create")[-1].object_id, world.leaves("case.create")[-1].id]
+    secret = [
+        world.actor("biz.sj").id,
+        world.leaves("case.create")[-1].object_id,
+        world.leaves("case.create")[-1].id,
+    ]
     assert not [s for s in secret if s in counted or s in health]
     assert "案卷" not in health.partition('id="main"')[2]
 
