@@ -299,7 +299,7 @@ def my_record(deps: Deps, *, actor: Actor, now: datetime) -> MyRecord:
             .order_by(Collection.at.desc())
             .limit(MOST)
         )
-        return MyRecord(tuple(_record_row(session, *row) for row in session.execute(query).tuples()))
+        return MyRecord(tuple(_record_row(session, *row) for row in session.execute(query)))
 
 
 def _record_row(session: Session, found: Collection, bundle: Bundle, share: Share) -> RecordRow:

@@ -54,7 +54,7 @@ def share_list(deps: Deps, asked: ShareFilter, *, actor: Actor, now: datetime) -
     with deps.database.read() as session:
         rows = tuple(_row(session, share, actor) for share in session.scalars(query))
         names = select(Organisation.id, Organisation.name).order_by(Organisation.name)
-        return ShareList(rows, tuple(session.execute(names).tuples()))
+        return ShareList(rows, tuple((i, name) for i, name in session.execute(names)))
 
 
 def waiting(deps: Deps, *, actor: Actor, now: datetime) -> tuple[ShareRow, ...]:

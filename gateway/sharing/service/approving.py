@@ -29,7 +29,7 @@ def consent(deps: Deps, share_id: str, *, version_hash: str, actor: Actor, now: 
     Raises WrongState when the contents are no longer those seen, NotAllowed by role, scope or separation of duties.
     """
     with deps.job(actor, "share.consent", ("share", share_id), now) as session:
-        share = _reviewed(session, share_id, actor)
+        share = _reviewed(session, share_id, actor, now)
         if share.version_hash != version_hash or contents_of(session, share).digest() != version_hash:
             raise WrongState
         stage = share.state
@@ -70,7 +70,7 @@ def take_back(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> None
 
 def _decline(deps: Deps, share_id: str, verb: str, reason: str, actor: Actor, now: datetime) -> None:
     with deps.job(actor, f"share.{verb}", ("share", share_id), now) as session:
-        share = _reviewed(session, share_id, actor)
+        share = _reviewed(session, share_id, actor, now)
         stage = STAGE_OF[share.state]
         event = f"{verb}_{stage.lower()}"
         leaf = move(
@@ -97,11 +97,12 @@ def _decline(deps: Deps, share_id: str, verb: str, reason: str, actor: Actor, no
         )
 
 
-def _reviewed(session: Session, share_id: str, actor: Actor) -> Share:
+def _reviewed(session: Session, share_id: str, actor: Actor, now: datetime) -> Share:
     share = locked(session, Share, share_id)
     if share is None:
         raise NotFound
-    if share.state not in STAGE_OF:
+    # The deadline is read here; the sweep only moves the state that shows it.
+    if share.state not in STAGE_OF or (share.due_at is not None and share.due_at <= now):
         raise WrongState
     if share.state == "DEPT_REVIEW":
         _check_department(session, share, actor)
@@ -138,10 +139,8 @@ def _deciders(session: Session, share: Share) -> tuple[str, ...]:
 
 def _void(session: Session, share: Share, actor: Actor, now: datetime) -> None:
     for row in _current(session, share):
-        row.decision = "VOID"
-        row.leaf = record(
-            session, "approval.void", actor=actor, obj=("share", share.id), now=now, stage=row.stage
-        )
+        leaf = record(session, "approval.void", actor=actor, obj=("share", share.id), now=now, stage=row.stage)
+        row.decision, row.leaf = "VOID", leaf
     session.flush()
 
 

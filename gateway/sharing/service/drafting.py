@@ -65,15 +65,13 @@ def edit(deps: Deps, share_id: str, wish: Wish, *, actor: Actor, now: datetime) 
         if share.state != "DRAFT":
             raise NotDraft
         listed = _checked(session, wish, actor, deps.parameters(session, now))
-        _fill(share, wish, listed)
-        share.leaf = record(
-            session,
-            "share.edit",
-            actor=actor,
-            obj=("share", share.id),
-            now=now,
-            version_hash=share.version_hash,
-        )
+        # What is changed on the row reaches the database only together with the entry that is written here.
+        with session.no_autoflush:
+            _fill(share, wish, listed)
+            digest = share.version_hash
+            share.leaf = record(
+                session, "share.edit", actor=actor, obj=("share", share.id), now=now, version_hash=digest
+            )
         for row in [*items_of(session, share.id), *contacts_of(session, share.id)]:
             session.delete(row)
         session.flush()

@@ -7,6 +7,7 @@ from flask_babel import gettext
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
+from gateway.archive.vocabulary import ITEM_TYPES
 from gateway.sharing import queries, service
 from gateway.sharing.forms import ShareForm
 from gateway.sharing.queries import WizardChoices
@@ -53,4 +54,6 @@ def edit_share(share_id: str) -> AnyResponse:
 
 def _form_page(form: ShareForm, choices: WizardChoices, **values: Any) -> Response:
     bad = bool(form.errors or form.form_errors)
-    return page("sharing/share_form.html", form=form, choices=choices, status=422 if bad else 200, **values)
+    return page(
+        "sharing/share_form.html", form=form, choices=choices, types=ITEM_TYPES, status=422 if bad else 200, **values
+    )
