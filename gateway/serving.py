@@ -43,7 +43,6 @@ def _server(deps: Deps, host: str, port: int) -> Any:
         max_request_body_size=MAX_BODY,
         outbuf_high_watermark=1 << 20,
         outbuf_overflow=1 << 20,
-        send_bytes=1,
     )
 
 
