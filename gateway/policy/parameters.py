@@ -45,7 +45,7 @@ class Definition:
 
     def _list(self, value: object) -> tuple[int, ...]:
         days = tuple(value) if isinstance(value, list | tuple) else ()
-        good = days and all(isinstance(d, int) and self.minimum <= d <= max(self.maximum, 1) for d in days)
+        good = days and all(type(d) is int and self.minimum <= d <= self.maximum for d in days)
         if not good or sorted(days, reverse=True) != list(days):
             raise BadParameter(self.key, f"n,n,n ({self.minimum}–{self.maximum}, falling)")
         return days

@@ -157,7 +157,8 @@ def _nda_hash(facts: Facts, _: Parameters) -> Verdict:
 
 
 def _approval(facts: Facts, _: Parameters) -> Verdict:
-    if facts.share is None or facts.approvals is None:
+    # A share that would need no approval at all is a fault, not a permission.
+    if facts.share is None or facts.approvals is None or not facts.share.stages:
         return False
     version = facts.share.version_hash
     lacking = sorted(facts.share.stages - {a.stage for a in facts.approvals if a.version_hash == version})
