@@ -1,0 +1,90 @@
+"""The agreement's text over HTTP: a new version, its preview, approval, and what is refused."""
+
+from __future__ import annotations
+
+import html
+
+import pytest
+
+from agreements.text import DEFAULT
+from tests.factories import Browser, World
+
+
+def enter(world: World, name: str) -> Browser:
+    """Somebody's browser on the first page after signing in."""
+    browser = world.browser(name)
+    browser.get("/", follow_redirects=True)
+    return browser
+
+
+def drafted(world: World, **changes: str) -> str:
+    adm = enter(world, "adm")
+    assert "{partner_name}" in html.unescape(adm.get("/agreements/templates/new").get_data(as_text=True))
+    made = adm.post(
+        "/agreements/templates/new", {"version": "NDA-2", "zh": DEFAULT.zh, "en": DEFAULT.en, **changes}
+    )
+    assert made.status_code == 302, made.get_data(as_text=True)
+    return made.headers["Location"].rpartition("/")[2]
+
+
+def test_a_new_version_is_approved(world: World) -> None:
+    template = drafted(world)
+    adm, gm = enter(world, "adm"), enter(world, "gm")
+    assert gm.get(f"/agreements/templates/{template}/pdf").get_data().startswith(b"%PDF-")
+    assert "btn-seal" not in gm.get(f"/agreements/templates/{template}").get_data(as_text=True)
+    assert adm.post(f"/agreements/templates/{template}/submit").status_code == 302
+    assert "btn-seal" in gm.get(f"/agreements/templates/{template}").get_data(as_text=True)
+    assert "btn-seal" not in adm.get(f"/agreements/templates/{template}").get_data(as_text=True)
+    assert adm.post(f"/agreements/templates/{template}/approve").status_code == 403
+    assert gm.post(f"/agreements/templates/{template}/approve").status_code == 302
+    page = gm.get("/agreements/templates").get_data(as_text=True)
+    assert page.index("NDA-2") < page.index("NDA-1")
+    assert "已归档" in page
+    assert "NDA-2" in adm.get("/agreements/new").get_data(as_text=True)
+
+
+def test_it_is_sent_back_with_a_reason(world: World) -> None:
+    template, gm = drafted(world), enter(world, "gm")
+    enter(world, "adm").post(f"/agreements/templates/{template}/submit")
+    assert gm.post(f"/agreements/templates/{template}/return", {"reason": "短"}).status_code == 422
+    done = gm.post(
+        f"/agreements/templates/{template}/return",
+        {"reason": "第八条的时限须与参数一致"},
+        follow_redirects=True,
+    )
+    assert "已退回" in done.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"zh": DEFAULT.zh + "{及不可见追踪标记}"}, "大括号只能用于占位符"),
+        ({"zh": DEFAULT.zh + "{password}"}, "没有这些占位符"),
+        ({"version": "NDA-1"}, "该版本号已存在"),
+        ({"en": " "}, "请填写"),
+    ],
+)
+def test_a_text_that_does_not_hold_is_refused(world: World, changes: dict[str, str], said: str) -> None:
+    adm = enter(world, "adm")
+    given = {"version": "NDA-2", "zh": DEFAULT.zh, "en": DEFAULT.en, **changes}
+    refused = adm.post("/agreements/templates/new", given)
+    assert refused.status_code == 422
+    assert said in refused.get_data(as_text=True)
+
+
+def test_a_version_starts_from_another(world: World) -> None:
+    template, adm = drafted(world), enter(world, "adm")
+    assert "甲方可合理核查履行情况" in adm.get(f"/agreements/templates/new?from={template}").get_data(
+        as_text=True
+    )
+    assert adm.get(f"/agreements/templates/new?from={'0' * 32}").status_code == 404
+
+
+def test_templates_are_for_those_who_draft_decide_and_audit(world: World) -> None:
+    template = drafted(world)
+    assert enter(world, "aud").get(f"/agreements/templates/{template}").status_code == 200
+    for who in ("arc1", "biz.sj", "dgm"):
+        assert enter(world, who).get("/agreements/templates").status_code == 403
+    assert enter(world, "s1").get("/agreements/templates").status_code == 404
+    assert enter(world, "gm").get("/agreements/templates/new").status_code == 403
+    assert enter(world, "gm").get(f"/agreements/templates/{'0' * 32}").status_code == 404

@@ -1,0 +1,100 @@
+"""The tables themselves, and days."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.principal import SYSTEM, Actor, Role
+from gateway.signing.rules import (
+    AGREEMENT,
+    CLASS_TEXT,
+    GOVERNING,
+    TEMPLATE,
+    day_end,
+    day_start,
+    days_left,
+    first_day,
+    in_force,
+    last_day,
+    unable,
+)
+
+DAYS = st.dates(date(2000, 1, 1), date(2100, 1, 1))
+MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+
+
+@pytest.mark.parametrize("process", [AGREEMENT, TEMPLATE], ids=lambda p: p.name)
+def test_a_table_holds_together(process) -> None:
+    names = set(process.states)
+    for move in process.moves:
+        assert set(move.sources) <= names | {""}
+        assert move.target in names
+        assert not any(process.states[s].final for s in move.sources if s), move.event
+    pairs = [(source, move.event) for move in process.moves for source in move.sources]
+    assert len(pairs) == len(set(pairs))
+    for name, state in process.states.items():
+        leaves = any(name in move.sources for move in process.moves)
+        assert leaves is not state.final, name
+        assert any(move.target == name for move in process.moves), name
+    for timeout in process.timeouts:
+        assert process.find(timeout.state, timeout.event) is not None
+
+
+def test_what_binds_asks_for_a_fresh_second_factor() -> None:
+    acts = {(p.name, m.event) for p in (AGREEMENT, TEMPLATE) for m in p.moves if m.act}
+    fresh = {(p.name, m.event) for p in (AGREEMENT, TEMPLATE) for m in p.moves if m.fresh}
+    assert {("agreement", "sign"), ("agreement", "countersign"), ("template", "approve")} <= acts & fresh
+
+
+def test_every_end_by_hand_asks_for_a_reason() -> None:
+    for event in ("void", "decline", "terminate", "partner_terminate"):
+        assert all(m.reason for m in AGREEMENT.moves if m.event == event)
+
+
+@given(
+    state=st.sampled_from(list(AGREEMENT.states)),
+    event=st.sampled_from([m.event for m in AGREEMENT.moves]),
+    roles=st.sets(st.sampled_from(list(Role))),
+)
+def test_unable_says_what_the_table_says(state, event, roles) -> None:
+    found = AGREEMENT.find(state, event)
+    refusal = unable(AGREEMENT, state, event, Actor("staff", "x", roles=frozenset(roles)))
+    if found is None:
+        assert refusal is not None and refusal.code == "WRONG_STATE"
+    else:
+        assert (refusal is None) is (found.who is not None and bool(found.who & roles))
+    assert unable(AGREEMENT, state, event, SYSTEM) is not None
+
+
+@given(DAYS)
+def test_a_term_of_one_day_holds_that_day_in_the_companys_zone(day) -> None:
+    start, end = day_start(day), day_end(day)
+    assert end - start == timedelta(days=1)
+    assert (first_day(start), last_day(end)) == (day, day)
+    assert start.tzinfo is UTC
+
+
+@given(DAYS, st.integers(0, 2000), MOMENTS)
+def test_in_force_is_the_days_and_the_state(day, length, now) -> None:
+    class Row:
+        state, valid_from, valid_to = "IN_FORCE", day_start(day), day_end(day + timedelta(days=length))
+
+    row = Row()
+    assert in_force(row, now) is (row.valid_from <= now < row.valid_to)  # type: ignore[arg-type]
+    for state in AGREEMENT.states:
+        row.state = state
+        assert not in_force(row, now) or state in GOVERNING  # type: ignore[arg-type]
+
+
+@given(MOMENTS, st.timedeltas(timedelta(days=-3000), timedelta(days=3000)))
+def test_days_left_never_overstates(now, span) -> None:
+    left = days_left(now + span, now)
+    assert left >= 0
+    assert timedelta(days=left) <= max(span, timedelta(0))
+
+
+def test_every_class_has_its_words_in_both_languages() -> None:
+    assert list(CLASS_TEXT) == [f"F{n:02d}" for n in range(1, 13)]
+    assert all(text.zh and text.en for text in CLASS_TEXT.values())
