@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from gateway.audit.models import Leaf
@@ -124,9 +125,12 @@ def release_bytes(deps: Deps, passage: Passage) -> Iterator[bytes]:
         _still_allowed(deps, passage)
         pieces = iter(passage.store.open(passage.object_id, passage.version, passage.start, passage.length))
         first = next(pieces, b"")
-    except (Refused, Unavailable, StorageError) as error:
+    except StorageError as error:
         _close(deps, passage, "aborted", 0)
-        raise Unavailable if isinstance(error, StorageError) else error from error
+        raise Unavailable from error
+    except BaseException:
+        _close(deps, passage, "aborted", 0)
+        raise
     return _stream(deps, passage, first, pieces)
 
 
@@ -135,8 +139,9 @@ def _stream(deps: Deps, passage: Passage, first: bytes, pieces: Iterator[bytes])
     try:
         piece = first
         while piece:
-            yield piece
+            # Counted as it is handed over: whoever breaks off in the middle of a piece may have got all of it.
             sent += len(piece)
+            yield piece
             piece = next(pieces, b"")
             if piece:
                 _still_allowed(deps, passage)
@@ -156,18 +161,23 @@ def _still_allowed(deps: Deps, passage: Passage) -> None:
 
 def _close(deps: Deps, passage: Passage, outcome: str, sent: int) -> None:
     ask = passage.ask
-    with deps.database.write() as session:
-        record(
-            session,
-            f"release.{outcome}",
-            actor=ask.actor,
-            obj=("bundle", ask.bundle) if ask.bundle else ("object", passage.object_id),
-            now=deps.clock(),
-            opened_by=passage.leaf,
-            start=passage.start,
-            bytes=sent,
-        )
-    passage.done(outcome, sent)
+    try:
+        with deps.database.write() as session:
+            record(
+                session,
+                f"release.{outcome}",
+                actor=ask.actor,
+                obj=("bundle", ask.bundle) if ask.bundle else ("object", passage.object_id),
+                now=deps.clock(),
+                opened_by=passage.leaf,
+                start=passage.start,
+                bytes=sent,
+            )
+        passage.done(outcome, sent)
+    except SQLAlchemyError as error:
+        # The stream is over whatever happens here; its opening entry stands, and the portal says what it could not write.
+        log.critical("closing entry not written", opened_by=passage.leaf, outcome=outcome, sent=sent)
+        raise Unavailable("LOG") from error
 
 
 def sidecar(deps: Deps, object_id: str, version: int, *, ask: Ask, collected: bool) -> bytes:

@@ -139,7 +139,9 @@ def _deciders(session: Session, share: Share) -> tuple[str, ...]:
 
 def _void(session: Session, share: Share, actor: Actor, now: datetime) -> None:
     for row in _current(session, share):
-        leaf = record(session, "approval.void", actor=actor, obj=("share", share.id), now=now, stage=row.stage)
+        leaf = record(
+            session, "approval.void", actor=actor, obj=("share", share.id), now=now, stage=row.stage
+        )
         row.decision, row.leaf = "VOID", leaf
     session.flush()
 

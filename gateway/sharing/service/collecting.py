@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from gateway.audit.service import record
 from gateway.db import after_commit, locked, new_id
 from gateway.deps import Deps
-from gateway.errors import NotFound, Withheld
+from gateway.errors import NotFound, Withheld, WrongState
 from gateway.notify.service import Recipient, tell
 from gateway.principal import Actor
 from gateway.release import Ask, Passage, demand
@@ -36,11 +36,14 @@ def collect(deps: Deps, bundle_id: str, *, actor: Actor, now: datetime) -> str:
         share = locked(session, Share, bundle.share_id)
         copies = _copies(session, bundle_id)
         decision = demand(deps, session, _ask(bundle, copies, actor, now, "copy"))
+        # The deadline is read here; the sweep only moves the state that shows it.
+        if now >= bundle.expires_at:
+            raise WrongState
         _spend(session, bundle, copies)
         numbers, vector = [c.number for c in copies], decision.as_json()
         leaf = move(
-            deps, session, BUNDLE, bundle, "collect", actor=actor, now=now, sha256=bundle.sha256, manifest_sha256=bundle.manifest_sha256,
-            copies=numbers, vector=vector, share=bundle.share_id, contact=actor.id,
+            deps, session, BUNDLE, bundle, "collect", actor=actor, now=now, sha256=bundle.sha256,
+            manifest_sha256=bundle.manifest_sha256, copies=numbers, vector=vector, share=bundle.share_id, contact=actor.id,
         )  # fmt: skip
         for copy in copies:
             copy.vector = vector
@@ -257,9 +260,9 @@ def _revealable(
     secret = session.get(RevealedSecret, bundle.id)
     if collection is None or secret is None or collection.acknowledged_at is not None:
         raise NotFound
-    if collection.secret_until is not None and (
-        now >= collection.secret_until or collection.secret_session != actor.session
-    ):
+    # Only sealed columns decide: `secret_until` repeats them for the sweep's query.
+    shown = collection.secret_shown_at
+    if shown is not None and (now >= shown + SHOWN_AGAIN or collection.secret_session != actor.session):
         raise NotFound
     return collection, secret
 

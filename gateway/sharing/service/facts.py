@@ -14,6 +14,7 @@ from gateway.policy.facts import ApprovalFact, ShareFact
 from gateway.release import Ask
 from gateway.sharing.models import Approval, Bundle, Copy, Counter, Share, ShareContact, ShareItem
 from gateway.sharing.rules import stages
+from gateway.sharing.service.drafting import contents_of
 
 
 def share_facts(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]:
@@ -55,7 +56,8 @@ def _fact(session: Session, share: Share, ask: Ask) -> ShareFact:
         purpose=share.purpose,
         starts=share.starts,
         ends=share.ends,
-        version_hash=share.version_hash,
+        # Taken from the contents as they stand: a listed row put back by hand is not what the approvals were given for.
+        version_hash=contents_of(session, share).digest(),
         stages=stages(share.major),
         rights=frozenset(share.rights),
         contacts=contacts,

@@ -82,7 +82,7 @@ def _reserve(
     items = tuple((item.id, version.version) for item, version in chosen)
     contact = session.get_one(Contact, actor.id)
     fmt = bundle_format([v.kind or "" for _, v in chosen], wanted, has_key=contact.age_recipient is not None)
-    open_one = _open_bundle(session, share.id, actor.id, items, fmt)
+    open_one = _open_bundle(session, share.id, actor.id, items, fmt, now)
     if open_one is not None:
         return open_one
     decision = demand(
@@ -134,13 +134,19 @@ def _reserve(
 
 
 def _open_bundle(
-    session: Session, share_id: str, contact_id: str, items: tuple[tuple[str, int], ...], fmt: str
+    session: Session,
+    share_id: str,
+    contact_id: str,
+    items: tuple[tuple[str, int], ...],
+    fmt: str,
+    now: datetime,
 ) -> str | None:
     query = select(Bundle).where(
         Bundle.share_id == share_id,
         Bundle.contact_id == contact_id,
         Bundle.format == fmt,
         Bundle.state.in_(("PREPARING", "READY")),
+        Bundle.expires_at > now,
     )
     for bundle in session.scalars(query):
         held = {

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from sqlalchemy import select
+import structlog
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from gateway.archive.models import Client
 from gateway.audit.models import Leaf
 from gateway.db import locked
 from gateway.deps import Deps, Event
-from gateway.errors import NotAllowed, NotFound
+from gateway.errors import NotAllowed, NotFound, TamperedRow
 from gateway.identity.models import Contact
 from gateway.notify.service import Recipient, tell
 from gateway.principal import SYSTEM, Actor, Role
@@ -21,6 +22,10 @@ from gateway.sharing.service.drafting import may_share
 from gateway.sharing.service.making import void_copies
 from gateway.signing.models import Agreement
 from gateway.workflow import expire, move
+
+ENDED = ("REVOKED", "EXPIRED")
+
+log = structlog.get_logger()
 
 
 def revoke(deps: Deps, share_id: str, reason: str, *, actor: Actor, now: datetime) -> None:
@@ -49,31 +54,53 @@ def resume(deps: Deps, share_id: str, reason: str, *, actor: Actor, now: datetim
 
 def sweep(deps: Deps, *, now: datetime) -> int:
     """Moves what time has ended: approvals, validity, uncollected bundles, passphrases. Idempotent; returns how many moved."""
-    moved = 0
-    for share_id in _ids(deps, select(Share.id).where(Share.state.in_((*REVIEWS, *LIVE)))):
-        with deps.job(SYSTEM, "share.sweep", ("share", share_id), now) as session:
-            share = _found(session, share_id)
-            before = share.state
-            moved += expire(deps, session, SHARE, [share], actor=SYSTEM, now=now)
-            if share.state != before and share.state == "EXPIRED":
-                _abandon(deps, session, share, "EXPIRED", now)
-    for bundle_id in _ids(
-        deps, select(Bundle.id).where(Bundle.state.in_(("PREPARING", "READY")), Bundle.expires_at <= now)
-    ):
-        with deps.job(SYSTEM, "bundle.sweep", ("bundle", bundle_id), now) as session:
-            moved += _abandon_one(deps, session, bundle_id, "UNCOLLECTED", now)
-    return moved + _forget_shown(deps, now)
+    shares = _ids(deps, select(Share.id).where(Share.state.in_((*REVIEWS, *LIVE))))
+    over = select(Bundle.id).where(Bundle.state.in_(("PREPARING", "READY")), Bundle.expires_at <= now)
+    moved = sum(_swept(deps, "share", one, now, _close_share) for one in shares)
+    moved += sum(_swept(deps, "bundle", one, now, _close_bundle) for one in _ids(deps, over))
+    return moved + sum(_swept(deps, "bundle", one, now, _forget) for one in _to_forget(deps, now))
 
 
-def _forget_shown(deps: Deps, now: datetime) -> int:
-    query = select(Collection.bundle_id).join(
-        RevealedSecret, RevealedSecret.bundle_id == Collection.bundle_id
+Sweeper = Callable[[Deps, Session, str, datetime], int]
+
+
+def _swept(deps: Deps, kind: str, key: str, now: datetime, sweeper: Sweeper) -> int:
+    try:
+        with deps.job(SYSTEM, f"{kind}.sweep", (kind, key), now) as session:
+            return sweeper(deps, session, key, now)
+    except TamperedRow:
+        # One altered row must not keep the others from ending; whoever opens it is refused and alarmed.
+        log.critical("tampered_row", kind=kind, id=key)
+        return 0
+
+
+def _close_share(deps: Deps, session: Session, share_id: str, now: datetime) -> int:
+    share = _found(session, share_id)
+    moved = expire(deps, session, SHARE, [share], actor=SYSTEM, now=now)
+    if moved and share.state == "EXPIRED":
+        _abandon(deps, session, share, "EXPIRED", now)
+    return moved
+
+
+def _close_bundle(deps: Deps, session: Session, bundle_id: str, now: datetime) -> int:
+    return _abandon_one(deps, session, bundle_id, "UNCOLLECTED", now)
+
+
+def _forget(deps: Deps, session: Session, bundle_id: str, now: datetime) -> int:
+    forget_secret(deps, session, bundle_id)
+    return 1
+
+
+def _to_forget(deps: Deps, now: datetime) -> list[str]:
+    # Shown for its ten minutes, or never to be shown any more because the share has ended.
+    query = (
+        select(RevealedSecret.bundle_id)
+        .join(Bundle, Bundle.id == RevealedSecret.bundle_id)
+        .join(Share, Share.id == Bundle.share_id)
+        .outerjoin(Collection, Collection.bundle_id == Bundle.id)
+        .where(or_(Collection.secret_until <= now, Share.state.in_(ENDED)))
     )
-    gone = _ids(deps, query.where(Collection.secret_until <= now))
-    for bundle_id in gone:
-        with deps.job(SYSTEM, "bundle.forget", ("bundle", bundle_id), now) as session:
-            forget_secret(deps, session, bundle_id)
-    return len(gone)
+    return _ids(deps, query)
 
 
 def _ids(deps: Deps, query: object) -> list[str]:
