@@ -14,8 +14,6 @@ from werkzeug.test import TestResponse
 from gateway.sharing.models import Bundle, Counter, RevealedSecret, Transfer
 from tests.factories import Browser, World, page_count
 
-PHONE = {"Accept-Language": "zh-CN"}
-
 
 def ticket_of(answer: TestResponse) -> str:
     """The one link of a collection's answer."""
@@ -82,7 +80,9 @@ def test_from_the_first_page_to_the_opened_file(world: World) -> None:
         assert hashlib.sha256(whole.data).hexdigest() == row.sha256
     assert int(whole.headers["Content-Length"]) == len(whole.data)
     assert whole.headers["Content-Disposition"].startswith("attachment; filename=")
-    assert whole.headers["Cache-Control"] == "no-store" and whole.headers["X-Content-Type-Options"] == "nosniff"
+    assert (
+        whole.headers["Cache-Control"] == "no-store" and whole.headers["X-Content-Type-Options"] == "nosniff"
+    )
 
     secret = secret_of(browser.post(f"{bundle}/passphrase"))
     assert page_count(whole.data, secret) == 2
@@ -160,9 +160,15 @@ def test_what_belongs_to_one_contact_is_unknown_to_another(world: World) -> None
     for name in ("s2", "d1"):
         other = world.browser(name)
         assert share not in other.get("/my/shares").get_data(as_text=True)
-        for path in (f"/my/shares/{share}", bundle, f"{bundle}/progress", f"{bundle}/files/cover.pdf", f"{bundle}/files/collect.tlog-proof"):
+        files = [f"{bundle}/files/{name}" for name in ("cover.pdf", "collect.tlog-proof")]
+        for path in (f"/my/shares/{share}", bundle, f"{bundle}/progress", *files):
             assert other.get(path).status_code == 404
-        for path in (f"/my/shares/{share}/prepare", f"{bundle}/collect", f"{bundle}/passphrase", f"{bundle}/acknowledge"):
+        for path in (
+            f"/my/shares/{share}/prepare",
+            f"{bundle}/collect",
+            f"{bundle}/passphrase",
+            f"{bundle}/acknowledge",
+        ):
             assert other.post(path, {"items": items, "format": ""}).status_code == 404
 
 
@@ -221,7 +227,7 @@ def test_the_fourth_download_is_refused_by_the_limit(world: World) -> None:
     share, items = world.active_share(1)
     browser = world.browser("s1")
     for _ in range(3):
-        bundle, ticket = collected(world, browser, share, items)
+        _, ticket = collected(world, browser, share, items)
         assert browser.get(ticket).status_code == 200
     assert spent(world, share) == [3]
     before = len(world.leaves("copy.reserve"))
@@ -241,7 +247,9 @@ def test_a_stale_second_factor_is_asked_for_and_then_the_act_goes_on(world: Worl
     asked = browser.post(f"/my/shares/{share}/prepare", {"items": items, "format": ""})
     assert asked.status_code == 403 and "输入动态口令" in asked.get_data(as_text=True)
     assert not world.leaves("bundle.prepare")
-    again = browser.post(f"/my/shares/{share}/prepare", {"items": items, "format": "", "otp": world.code("s1")})
+    again = browser.post(
+        f"/my/shares/{share}/prepare", {"items": items, "format": "", "otp": world.code("s1")}
+    )
     assert again.status_code == 303
     assert len(world.leaves("bundle.prepare")) == 1
 

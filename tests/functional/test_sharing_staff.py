@@ -22,7 +22,9 @@ def fields(world: World, items: list[str], more: dict[str, object] | None = None
 
 def made(world: World, browser: Browser, items: list[str]) -> str:
     """The id of a draft saved through the wizard."""
-    case = re.search(r'href="(/shares/new\?case=[0-9a-f]{32})"', browser.get("/shares/new").get_data(as_text=True))
+    case = re.search(
+        r'href="(/shares/new\?case=[0-9a-f]{32})"', browser.get("/shares/new").get_data(as_text=True)
+    )
     assert case is not None
     assert browser.get(case[1]).status_code == 200
     saved = browser.post(case[1], fields(world, items))
@@ -32,7 +34,9 @@ def made(world: World, browser: Browser, items: list[str]) -> str:
 
 def seen_version(browser: Browser, share: str) -> str:
     """The version an approver sees on the share's page."""
-    found = re.search(r'name="version_hash" value="([0-9a-f]{64})"', browser.get(f"/shares/{share}").get_data(as_text=True))
+    found = re.search(
+        r'name="version_hash" value="([0-9a-f]{64})"', browser.get(f"/shares/{share}").get_data(as_text=True)
+    )
     assert found is not None
     return found[1]
 
@@ -77,10 +81,14 @@ def test_from_the_wizard_to_active(world: World) -> None:
         ({"purpose": "P99"}, "其他用途须说明"),
     ],
 )
-def test_a_bad_field_is_said_under_it_and_nothing_is_saved(world: World, wrong: dict[str, object], said: str) -> None:
+def test_a_bad_field_is_said_under_it_and_nothing_is_saved(
+    world: World, wrong: dict[str, object], said: str
+) -> None:
     items = world.filed_items(1)
     browser = world.browser("biz.sj")
-    case = re.search(r'href="(/shares/new\?case=[0-9a-f]{32})"', browser.get("/shares/new").get_data(as_text=True))
+    case = re.search(
+        r'href="(/shares/new\?case=[0-9a-f]{32})"', browser.get("/shares/new").get_data(as_text=True)
+    )
     assert case is not None
     answer = browser.post(case[1], fields(world, items, wrong))
     assert answer.status_code == 422 and said in answer.get_data(as_text=True)
@@ -126,13 +134,23 @@ def test_declining_needs_a_reason_which_the_applicant_reads(world: World) -> Non
     seen = seen_version(head, share)
     short = head.post(f"/shares/{share}/send-back", {"version_hash": seen, "reason": "不行"})
     assert short.status_code == 422 and "10 到 500 字" in short.get_data(as_text=True)
-    assert head.post(f"/shares/{share}/send-back", {"version_hash": seen, "reason": "请去掉与采购无关的图纸"}).status_code == 303
+    assert (
+        head.post(
+            f"/shares/{share}/send-back", {"version_hash": seen, "reason": "请去掉与采购无关的图纸"}
+        ).status_code
+        == 303
+    )
     assert world.share(share).state == "DRAFT"
     browser = world.browser("biz.sj")
     assert "请去掉与采购无关的图纸" in browser.get(f"/shares/{share}").get_data(as_text=True)
     browser.post(f"/shares/{share}/submit")
     seen = seen_version(head, share)
-    assert head.post(f"/shares/{share}/reject", {"version_hash": seen, "reason": "用途与协议约定不符合"}).status_code == 303
+    assert (
+        head.post(
+            f"/shares/{share}/reject", {"version_hash": seen, "reason": "用途与协议约定不符合"}
+        ).status_code
+        == 303
+    )
     assert world.share(share).state == "REJECTED"
 
 
@@ -148,7 +166,14 @@ def test_consent_binds_to_the_version_that_was_seen(world: World) -> None:
 def test_nobody_else_is_offered_or_granted_the_decision(world: World) -> None:
     share = submitted(world)
     version = world.share(share).version_hash
-    for name, status in (("biz.sj", 403), ("hod.gc", 404), ("gm", 403), ("arc1", 403), ("adm", 403), ("aud", 403)):
+    for name, status in (
+        ("biz.sj", 403),
+        ("hod.gc", 404),
+        ("gm", 403),
+        ("arc1", 403),
+        ("adm", 403),
+        ("aud", 403),
+    ):
         browser = world.browser(name)
         assert 'id="decide"' not in browser.get(f"/shares/{share}").get_data(as_text=True)
         assert browser.post(f"/shares/{share}/consent", {"version_hash": version}).status_code == status
@@ -230,11 +255,19 @@ def test_a_major_matter_goes_to_the_general_manager_who_then_sees_the_titles(wor
     for name in ("hod.sj", "arc1", "gm"):
         approver = world.browser(name)
         assert "平面图" in approver.get(f"/shares/{share}").get_data(as_text=True)
-        assert approver.post(f"/shares/{share}/consent", {"version_hash": seen_version(approver, share)}).status_code == 303
+        assert (
+            approver.post(
+                f"/shares/{share}/consent", {"version_hash": seen_version(approver, share)}
+            ).status_code
+            == 303
+        )
     assert world.share(share).state == "ACTIVE"
 
 
-@pytest.mark.parametrize(("language", "words"), [("zh-CN", ("对外提供登记表", "经办人")), ("en", ("Register of releases", "In charge"))])
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("zh-CN", ("对外提供登记表", "经办人")), ("en", ("Register of releases", "In charge"))],
+)
 def test_the_register_in_both_languages(world: World, language: str, words: tuple[str, ...]) -> None:
     world.active_share(1)
     browser = world.browser("arc1")
