@@ -252,7 +252,7 @@ def test_losing_facts_never_meets_a_condition(lost: set[str]) -> None:
 
 @given(st.lists(st.sampled_from(UNMET), min_size=1, max_size=8))
 def test_several_faults_are_all_named(faults: list[tuple[str, Callable[[Facts], Facts]]]) -> None:
-    chosen = {code: spoil for code, spoil in faults}
+    chosen = dict(faults)
     facts = GOOD
     for spoil in chosen.values():
         facts = spoil(facts)
@@ -311,7 +311,7 @@ def test_an_exit_that_the_policy_does_not_know_is_an_error() -> None:
 
 def test_the_codes_are_those_of_the_policy() -> None:
     assert len(CRITERIA) == len(BY_CODE) == 37
-    assert LIVE == {"SESS", "CONTACT", "ORG", "NDA", "STATE", "VALID", "HOLD", "ALIVE", "INCIDENT"}
+    assert {"SESS", "CONTACT", "ORG", "NDA", "STATE", "VALID", "HOLD", "ALIVE", "INCIDENT"} == LIVE
     assert {"NDA", "COVER", "MASK", "MARK", "SCAN", "BASIS", "FILED"} <= SUBMIT
     assert set(CHECKS) == ALL - NOT_ENABLED
     assert SETS["copy", "collect"] == ALL
