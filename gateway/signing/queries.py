@@ -238,7 +238,7 @@ def _contacts(session: Session, organisation_id: str) -> list[Contact]:
     query = select(Contact).where(
         Contact.organisation_id == organisation_id, Contact.state.not_in(("SUSPENDED", "DISABLED"))
     )
-    return list(session.scalars(query.order_by(Contact.created_at, Contact.id)))
+    return list(session.scalars(query.order_by(Contact.created_at, Contact.name, Contact.id)))
 
 
 def start_from(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) -> dict[str, Any]:

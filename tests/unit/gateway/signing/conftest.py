@@ -67,7 +67,8 @@ class Room:
         today = (self.now + timedelta(hours=8)).date()
         scope = service.Scope(
             organisation=self.world.company.organisations["supplier"], signer=self.world.id("s1"), clients=None,
-            classes=("F07", "F08"), purposes=("P01", "P03"), relation="ENTRUST", valid_from=today, valid_to=today + timedelta(days=99),
+            classes=("F07", "F08"), purposes=("P01", "P03"), relation="ENTRUST",
+            valid_from=today, valid_to=today + timedelta(days=99),
             contact_list="供应商联系人一\n供应商联系人二", incident_contact="行政部 100-0000-0000", liability="赔偿实际损失",
             forum="甲方所在地人民法院",
         )  # fmt: skip
@@ -155,27 +156,28 @@ def room(world: World) -> Room:
 def at_state(room: Room) -> Callable[[str], str]:
     """Makes an agreement in a state, each by its own way."""
 
+    def by(who: str, verb: Callable, *given) -> Callable[[str], None]:
+        return lambda i: verb(room.deps, i, *given, actor=room.world.actor(who), now=room.now)
+
     def make(state: str) -> str:
         ways: dict[str, Callable[[], str]] = {
             "DRAFT": room.draft,
             "SENT": room.sent,
-            "VIEWED": lambda: _after(room.sent(), lambda i: service.view(room.deps, i, (), actor=room.world.actor("s1"), now=room.now)),
-            "DECLINED": lambda: _after(
-                room.sent(), lambda i: service.decline(room.deps, i, "条款需要再议，暂不签署", actor=room.world.actor("s1"), now=room.now)
-            ),
-            "VOID": lambda: _after(
-                room.draft(), lambda i: service.void(room.deps, i, "范围写错，重新起草一份", actor=room.world.actor("adm"), now=room.now)
-            ),
+            "VIEWED": lambda: _after(room.sent(), by("s1", service.view, ())),
+            "DECLINED": lambda: _after(room.sent(), by("s1", service.decline, "条款需要再议，暂不签署")),
+            "VOID": lambda: _after(room.draft(), by("adm", service.void, "范围写错，重新起草一份")),
             "PARTNER_SIGNED": lambda: _after(room.sent(), room.sign),
             "COUNTERSIGNED": lambda: _later(room),
             "IN_FORCE": room.in_force,
-            "EXPIRING": lambda: _after(room.in_force(valid_to=room.scope().valid_from + timedelta(days=20)), room.sweep),
+            "EXPIRING": lambda: _after(
+                room.in_force(valid_to=room.scope().valid_from + timedelta(days=20)), room.sweep
+            ),
             "LAPSED": lambda: _lapsed(room),
             "RENEWED": lambda: _renewed(room),
             "TERMINATED": lambda: _after(
-                room.in_force(), lambda i: service.terminate(room.deps, i, "合作提前结束，双方已确认", actor=room.world.actor("gm"), now=room.now)
+                room.in_force(), by("gm", service.terminate, "合作提前结束，双方已确认")
             ),
-        }  # fmt: skip
+        }
         made = ways[state]()
         assert room.row(made).state == state
         return made

@@ -9,9 +9,9 @@ from gateway.signing import service
 from gateway.signing.service.facts import agreement_facts
 
 
-def facts(room, stage="collect", exit="copy", contact="s1"):
+def facts(room, stage="collect", contact="s1"):
     actor = room.world.actor("s1")
-    ask = Ask(exit, stage, actor, room.now, contact=room.world.id(contact) if contact else None)
+    ask = Ask("copy", stage, actor, room.now, contact=room.world.id(contact) if contact else None)
     with room.deps.database.read() as session:
         return agreement_facts(room.deps, session, ask)
 
