@@ -14,6 +14,7 @@ from gateway.principal import Role
 from gateway.web.kit import access, actor, deps, flash_text, nav, now, page
 
 READERS = frozenset({Role.GM, Role.DGM, Role.ADM, Role.HOD, Role.BIZ, Role.ARC, Role.AUD})
+REVEALERS = frozenset({Role.HOD, Role.BIZ, Role.ARC})
 KEEPERS = frozenset({Role.HOD, Role.BIZ})
 BASIS_KEEPERS = frozenset({Role.HOD, Role.BIZ, Role.ARC})
 
@@ -100,7 +101,7 @@ def edit_client(client_id: str) -> AnyResponse:
     return page("archive/client_form.html", form=form, found=found, status=pages.status(form))
 
 
-@access("staff", roles=READERS)
+@access("staff", roles=REVEALERS)
 def reveal(client_id: str, column: str) -> AnyResponse:
     """Shows one sealed field once, on this answer only, after its entry was written."""
     form = RevealForm().offer()

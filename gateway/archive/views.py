@@ -21,6 +21,8 @@ from gateway.web.kit import access, actor, deps, flash_text, language, nav, now,
 bp = Blueprint("archive", __name__, template_folder="templates")
 READERS = frozenset({Role.GM, Role.DGM, Role.ADM, Role.HOD, Role.BIZ, Role.ARC, Role.AUD})
 WRITERS = frozenset({Role.HOD, Role.BIZ, Role.ARC})
+# Auditors read the log, not the files.
+CONTENT_READERS = READERS - {Role.AUD}
 PART_BYTES = 8 << 20
 
 add_client_pages(bp)
@@ -294,7 +296,7 @@ def check_again(item_id: str, version: int) -> AnyResponse:
 
 
 @bp.post("/items/<item_id>/versions/<int:version>/look")
-@access("staff", roles=READERS)
+@access("staff", roles=CONTENT_READERS)
 def look(item_id: str, version: int) -> AnyResponse:
     """Takes the purpose (and a fresh code) and opens the marked page images."""
     form = RevealForm().offer()
@@ -306,7 +308,7 @@ def look(item_id: str, version: int) -> AnyResponse:
 
 
 @bp.get("/items/<item_id>/versions/<int:version>/pages")
-@access("staff", roles=READERS)
+@access("staff", roles=CONTENT_READERS)
 def look_pages(item_id: str, version: int) -> Response:
     """One page image at a time, with the way to the next."""
     purpose = pages.purpose(request.args)
@@ -318,7 +320,7 @@ def look_pages(item_id: str, version: int) -> Response:
 
 
 @bp.get("/items/<item_id>/versions/<int:version>/pages/<int:number>.webp")
-@access("staff", roles=READERS)
+@access("staff", roles=CONTENT_READERS)
 def page_image(item_id: str, version: int, number: int) -> Response:
     """The marked image of one page, through the gate; each one leaves an entry with its purpose."""
     return pages.page_image(item_id, version, number, pages.purpose(request.args))

@@ -105,13 +105,13 @@ def _reviewed(session: Session, share_id: str, actor: Actor, now: datetime) -> S
     if share.state not in STAGE_OF or (share.due_at is not None and share.due_at <= now):
         raise WrongState
     if share.state == "DEPT_REVIEW":
-        _check_department(session, share, actor)
+        _check_department(session, share, actor, now)
     return share
 
 
-def _check_department(session: Session, share: Share, actor: Actor) -> None:
+def _check_department(session: Session, share: Share, actor: Actor, now: datetime) -> None:
     # The head decides for the own department; the deputy general manager where the applicant is the head, or there is none.
-    if applicant_is_head(session, share):
+    if applicant_is_head(session, share, now):
         fits = actor.has(Role.DGM)
     else:
         fits = actor.has(Role.HOD) and actor.department == share.department_id

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from gateway.archive.models import Client, Item
 from gateway.deps import Deps
 from gateway.errors import Withheld
-from gateway.identity.models import Contact, Department, Organisation
+from gateway.identity.models import Contact, Organisation
+from gateway.identity.principals import holders
 from gateway.notify.service import Recipient, tell
 from gateway.policy.release import Condition, Decision
 from gateway.principal import Actor, Role, Text
@@ -66,18 +67,22 @@ def submit(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> Decisio
         tell(
             session,
             "approval.waiting",
-            first_approvers(session, share),
+            first_approvers(session, share, now),
             now=now,
             fields={"type": "对外共享", "no": share.number},
         )
         return checklist
 
 
-def first_approvers(session: Session, share: Share) -> list[Recipient]:
-    """The applicant's head of department; the deputy general manager where the applicant is the head, or there is none."""
-    department = session.get(Department, share.department_id)
-    head = department.head if department is not None else None
-    return [Recipient("account", head)] if head and head != share.requester else [Recipient("role", Role.DGM)]
+def first_approvers(session: Session, share: Share, now: datetime) -> list[Recipient]:
+    """The heads of the applicant's department; the deputy general manager where the applicant is one, or there is none.
+
+    Read from the roles in force, which carry a seal, and not from the department's row, which does not.
+    """
+    heads = holders(session, Role.HOD, now, department=share.department_id)
+    if not heads or share.requester in heads:
+        return [Recipient("role", Role.DGM)]
+    return [Recipient("account", head) for head in heads]
 
 
 def _weight(session: Session, share: Share) -> Weight:
@@ -121,6 +126,6 @@ def _organisation_name(session: Session, contact_id: str) -> str:
     return organisation.name if organisation is not None else "?"
 
 
-def applicant_is_head(session: Session, share: Share) -> bool:
+def applicant_is_head(session: Session, share: Share, now: datetime) -> bool:
     """Whether the DGM has to decide the department stage: the applicant heads it, or nobody does."""
-    return first_approvers(session, share) == [Recipient("role", Role.DGM)]
+    return first_approvers(session, share, now) == [Recipient("role", Role.DGM)]

@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.errors import Invalid
-from gateway.principal import Text
+from gateway.principal import Role, Text
 from gateway.sharing import queries, service
 from gateway.sharing.forms import RELATIONS, DecisionForm, ReasonForm, RevokeForm
 from gateway.sharing.queries import ShareFilter
@@ -138,21 +138,21 @@ def _paused(share_id: str, act: Callable[..., None], words: str) -> AnyResponse:
 
 
 @bp.post("/shares/<share_id>/suspend")
-@access("staff", roles=READERS)
+@access("staff", roles={Role.ADM})
 def suspend(share_id: str) -> AnyResponse:
     """Pauses a share."""
     return _paused(share_id, service.suspend, gettext("已暂停，正在进行的下载会停止。"))
 
 
 @bp.post("/shares/<share_id>/resume")
-@access("staff", roles=READERS)
+@access("staff", roles={Role.ADM})
 def resume(share_id: str) -> AnyResponse:
     """Lets a paused share go on."""
     return _paused(share_id, service.resume, gettext("已恢复。"))
 
 
 @bp.post("/shares/<share_id>/revoke")
-@access("staff", roles=READERS)
+@access("staff", roles=READERS - {Role.AUD})
 def revoke(share_id: str) -> AnyResponse:
     """Ends a share at once, confirmed by its typed number."""
     found = queries.share_page(deps(), share_id, actor=actor(), now=now())
