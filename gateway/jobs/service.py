@@ -192,11 +192,18 @@ class Queue:
         with self._database.read() as session:
             rows = [_view(job) for job in session.scalars(select(Job).where(lost).limit(100))]
         for job in rows:
+            self._reap_one(job)
+        return len(rows)
+
+    def _reap_one(self, job: JobView) -> None:
+        # A room that stumbles over one failed job must not keep the others from being handed out; it is asked again later.
+        try:
             if job.attempts >= MAX_ATTEMPTS:
                 self._fail(job, "LOST")
             else:
                 self.dispatch(job.id)
-        return len(rows)
+        except Exception:
+            log.error("job could not be reaped", job=job.id, kind=job.kind, exc_info=True)
 
     def drain(self) -> int:
         """Runs what is waiting on the queue in this thread until it is empty; returns how many tasks ran."""

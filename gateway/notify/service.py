@@ -1,6 +1,7 @@
 """Notifications: `tell` writes messages in the business transaction; the mailer sends them after the commit, with retries."""
 
 import smtplib
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ class Outbox:
 
 
 class Smtp:
-    """SMTP with STARTTLS; a password is read once from its file by bootstrap."""
+    """SMTP with STARTTLS and a verified certificate; a password is read once from its file by bootstrap."""
 
     def __init__(
         self, host: str, port: int, user: str | None, password: str | None, *, starttls: bool
@@ -111,7 +112,7 @@ class Smtp:
         """One connection per message, 20 s at most."""
         with smtplib.SMTP(self._host, self._port, timeout=20) as server:
             if self._starttls:
-                server.starttls()
+                server.starttls(context=ssl.create_default_context())
             if self._user is not None:
                 server.login(self._user, self._password or "")
             server.send_message(message)

@@ -246,8 +246,9 @@ def test_defaults_are_sealed(database: Database) -> None:
         assert len(row.id) == 32
 
 
-def test_an_inner_block_joins_the_outer_transaction(database: Database) -> None:
-    with pytest.raises(RuntimeError), database.write() as outer:
+def nest(database: Database) -> None:
+    """Writes in an inner block, reads it in the outer one, and fails at the end."""
+    with database.write() as outer:
         assert database.writing
         with database.write() as inner:
             assert inner is outer
@@ -256,6 +257,11 @@ def test_an_inner_block_joins_the_outer_transaction(database: Database) -> None:
             assert reading is outer
             assert reading.get(Power, "a" * 32) is not None
         raise RuntimeError
+
+
+def test_an_inner_block_joins_the_outer_transaction(database: Database) -> None:
+    with pytest.raises(RuntimeError):
+        nest(database)
     assert not database.writing
     assert find(database, "a" * 32) is None
 
@@ -270,11 +276,17 @@ def test_calls_wait_for_the_outermost_commit(database: Database) -> None:
     assert called == ["inner", "writing=False"]
 
 
-def test_calls_of_a_failed_transaction_are_forgotten(database: Database) -> None:
-    called: list[str] = []
-    with pytest.raises(RuntimeError), database.write() as session:
+def fail_after(database: Database, called: list[str]) -> None:
+    """Asks for a call after the commit, and fails before it."""
+    with database.write() as session:
         after_commit(session, lambda: called.append("x"))
         raise RuntimeError
+
+
+def test_calls_of_a_failed_transaction_are_forgotten(database: Database) -> None:
+    called: list[str] = []
+    with pytest.raises(RuntimeError):
+        fail_after(database, called)
     with database.write():
         pass
     assert called == []
@@ -348,11 +360,9 @@ def test_ids_are_random_and_long() -> None:
 
 def test_sqlite_is_kept_durable_and_erases_what_it_deletes(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'a.db'}", KEY)
+    pragmas = ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
     with database.engine.connect() as connection:
-        found = {
-            p: connection.exec_driver_sql(f"PRAGMA {p}").scalar()
-            for p in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
-        }
-    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
+        found = [connection.exec_driver_sql(f"PRAGMA {p}").scalar() for p in pragmas]
+    assert found == ["wal", 2, 1, 1]
     assert database.is_sqlite
     database.close()

@@ -96,9 +96,13 @@ def test_nothing_is_dispatched_before_the_commit(works: Works) -> None:
 
 
 def test_a_rolled_back_job_is_gone(works: Works) -> None:
-    with pytest.raises(RuntimeError), works.database.write() as session:
-        enqueue(session, "note", now=works.now, payload={})
-        raise RuntimeError
+    def fail() -> None:
+        with works.database.write() as session:
+            enqueue(session, "note", now=works.now, payload={})
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     works.now += LOST * 2
     assert works.queue.drain() == works.queue.reap(now=works.now) == 0
 
@@ -197,6 +201,22 @@ def test_the_reaper_gives_up_what_keeps_dying(works: Works) -> None:
     assert (works.view(job).state, works.view(job).error) == ("FAILED", "LOST")
     assert failed == [job]
     assert works.seen == []
+
+
+def test_a_room_that_stumbles_over_a_failed_job_does_not_hold_up_the_others(works: Works) -> None:
+    def stumble(_deps: Any, _job: JobView, _progress: Progress) -> None:
+        raise ZeroDivisionError
+
+    works.queue.failures["bad"] = stumble
+    bad, good = works.enqueue("bad"), works.enqueue()
+    works.queue._huey.flush()
+    for job, attempts in ((bad, MAX_ATTEMPTS), (good, 1)):
+        works.set(job, state="RUNNING", heartbeat_at=works.now, attempts=attempts)
+    works.now += STALE + timedelta(seconds=1)
+    assert works.queue.reap(now=works.now) == 2
+    works.queue.drain()
+    assert works.view(good).state == "DONE"
+    assert works.view(bad).state == "RUNNING"
 
 
 def test_a_queue_that_is_down_does_not_stop_the_business(works: Works) -> None:
