@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, false, or_, select, true
 from sqlalchemy.orm import Session
 
 from gateway.archive.models import Client
-from gateway.identity.models import Department
+from gateway.identity.principals import holders
 from gateway.principal import Actor, Role
 from gateway.sharing.models import Approval, Share
 from gateway.sharing.queries.results import Acts
@@ -45,24 +45,24 @@ def heads(share: Share, actor: Actor) -> bool:
     return actor.has(Role.HOD) and actor.department is not None and share.department_id == actor.department
 
 
-def is_masked(session: Session, share: Share, actor: Actor) -> bool:
+def is_masked(session: Session, share: Share, actor: Actor, now: datetime) -> bool:
     """Whether titles are hidden: only the applicant, the department's head, the archive and whoever decides now read them."""
     plain = share.requester == actor.id or heads(share, actor) or actor.has(Role.ARC)
-    return not plain and not decides(session, share, actor)
+    return not plain and not decides(session, share, actor, now)
 
 
-def head_is_missing(session: Session, share: Share) -> bool:
+def head_is_missing(session: Session, share: Share, now: datetime) -> bool:
     """Whether the deputy general manager decides for the department: it has no head, or the head applied."""
-    department = session.get(Department, share.department_id)
-    return department is None or department.head is None or department.head == share.requester
+    found = holders(session, Role.HOD, now, department=share.department_id)
+    return not found or share.requester in found
 
 
-def decides(session: Session, share: Share, actor: Actor) -> bool:
+def decides(session: Session, share: Share, actor: Actor, now: datetime) -> bool:
     """Whether the share waits for this person: by role, department and separation of duties."""
     if share.requester == actor.id or actor.id in _deciders(session, share):
         return False
     if share.state == "DEPT_REVIEW":
-        return actor.has(Role.DGM) if head_is_missing(session, share) else heads(share, actor)
+        return actor.has(Role.DGM) if head_is_missing(session, share, now) else heads(share, actor)
     return (share.state == "ARC_REVIEW" and actor.has(Role.ARC)) or (
         share.state == "GM_REVIEW" and actor.has(Role.GM)
     )
@@ -80,7 +80,7 @@ def _deciders(session: Session, share: Share) -> set[str]:
 def acts(session: Session, share: Share, actor: Actor, now: datetime) -> Acts:
     """What the reader is offered: the process table's moves, cut to who they are."""
     offered = {move.event: move for move in SHARE.offered(share.state, actor)}
-    own, deciding = share.requester == actor.id, decides(session, share, actor)
+    own, deciding = share.requester == actor.id, decides(session, share, actor, now)
     consents = [
         m
         for m in offered.values()

@@ -52,7 +52,7 @@ def share_list(deps: Deps, asked: ShareFilter, *, actor: Actor, now: datetime) -
         named = select(ShareContact.share_id).join(Contact, Contact.id == ShareContact.contact_id)
         query = query.where(Share.id.in_(named.where(Contact.organisation_id == asked.organisation)))
     with deps.database.read() as session:
-        rows = tuple(_row(session, share, actor) for share in session.scalars(query))
+        rows = tuple(_row(session, share, actor, now) for share in session.scalars(query))
         names = select(Organisation.id, Organisation.name).order_by(Organisation.name)
         return ShareList(rows, tuple((i, name) for i, name in session.execute(names)))
 
@@ -60,16 +60,16 @@ def share_list(deps: Deps, asked: ShareFilter, *, actor: Actor, now: datetime) -
 def waiting(deps: Deps, *, actor: Actor, now: datetime) -> tuple[ShareRow, ...]:
     """Shares that wait for this person's decision, the most urgent first."""
     with deps.database.read() as session:
-        return tuple(_row(session, share, actor) for share in _waiting(session, actor))
+        return tuple(_row(session, share, actor, now) for share in _waiting(session, actor, now))
 
 
-def waiting_count(deps: Deps, *, actor: Actor) -> int:
+def waiting_count(deps: Deps, *, actor: Actor, now: datetime) -> int:
     """How many shares wait for this person."""
     with deps.database.read() as session:
-        return len(_waiting(session, actor))
+        return len(_waiting(session, actor, now))
 
 
-def _waiting(session: Session, actor: Actor) -> list[Share]:
+def _waiting(session: Session, actor: Actor, now: datetime) -> list[Share]:
     if not actor.has(Role.HOD, Role.DGM, Role.ARC, Role.GM):
         return []
     query = (
@@ -77,7 +77,7 @@ def _waiting(session: Session, actor: Actor) -> list[Share]:
         .where(Share.state.in_(REVIEWS), visible_shares(actor))
         .order_by(Share.due_at, Share.number)
     )
-    return [share for share in session.scalars(query) if decides(session, share, actor)]
+    return [share for share in session.scalars(query) if decides(session, share, actor, now)]
 
 
 def share_page(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> SharePage:
@@ -86,11 +86,11 @@ def share_page(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> Sha
         share = session.get(Share, share_id)
         if share is None or not may_see(share, actor):
             raise NotFound
-        masked = is_masked(session, share, actor)
+        masked = is_masked(session, share, actor, now)
         contacts = tuple(_contacts(session, share, now))
         states = [line for contact in contacts for line in contact.copies]
         return SharePage(
-            row=_row(session, share, actor),
+            row=_row(session, share, actor, now),
             relation=share.relation,
             note="" if masked else share.purpose_note,
             valid_days=share.valid_days,
@@ -114,13 +114,13 @@ def share_page(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> Sha
         )
 
 
-def _row(session: Session, share: Share, actor: Actor) -> ShareRow:
+def _row(session: Session, share: Share, actor: Actor, now: datetime) -> ShareRow:
     state = SHARE.states[share.state]
     client = session.get(Client, share.client_id)
     return ShareRow(
         id=share.id,
         number=share.number,
-        title=mask_title(share.title) if is_masked(session, share, actor) else share.title,
+        title=mask_title(share.title) if is_masked(session, share, actor, now) else share.title,
         state=share.state,
         text=state.text,
         tone=state.tone,

@@ -15,7 +15,7 @@ from gateway.web.kit import access, actor, deps, nav, now, page
 
 nav(
     bp, _("共享审批"), "approvals", group="todo", roles=APPROVERS, order=10,
-    count=lambda: queries.waiting_count(deps(), actor=actor()),
+    count=lambda: queries.waiting_count(deps(), actor=actor(), now=now()),
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from gateway.archive.models import Client
 from gateway.bootstrap import everything
 from gateway.db import Database, new_id
-from gateway.identity.models import Department
+from gateway.identity.models import Account, Department, RoleGrant
 from gateway.principal import Actor, Role
 from gateway.sharing.models import Approval, Share
 from gateway.sharing.queries import reach
@@ -30,8 +30,32 @@ def database(tmp_path: Path) -> Iterator[Database]:
     made = Database(f"sqlite:///{tmp_path / 'test.db'}", b"k" * 32)
     everything().create_all(made.engine)
     with made.write() as session:
-        session.add(Department(id="sj", code="SJ", name="设计部", head="head"))
-        session.add(Department(id="gc", code="GC", name="工程部", head=None))
+        session.add(Department(id="sj", code="SJ", name="设计部"))
+        session.add(Department(id="gc", code="GC", name="工程部"))
+        session.flush()
+        session.add(
+            Account(
+                id="head",
+                email="head@demo.invalid",
+                name="设计部负责人",
+                department_id="sj",
+                state="ACTIVE",
+                created_at=NOW,
+                leaf=LEAF,
+            )
+        )
+        session.flush()
+        session.add(
+            RoleGrant(
+                id=new_id(),
+                account_id="head",
+                role="HOD",
+                state="ACTIVE",
+                proposed_by="adm",
+                at=NOW,
+                leaf=LEAF,
+            )
+        )
     yield made
     made.close()
 
@@ -62,7 +86,7 @@ def put(
 
 def decider(database: Database, share: str, actor: Actor) -> bool:
     with database.read() as session:
-        return reach.decides(session, session.get_one(Share, share), actor)
+        return reach.decides(session, session.get_one(Share, share), actor, NOW)
 
 
 @pytest.mark.parametrize(
@@ -149,10 +173,12 @@ def test_titles_are_plain_for_those_who_work_with_them(database: Database) -> No
     masked = [staff("adm", Role.ADM), staff("aud", Role.AUD), staff("dgm", Role.DGM)]
     with database.read() as session:
         row = session.get_one(Share, share)
-        assert [reach.is_masked(session, row, a) for a in plain] == [False] * 4
-        assert [reach.is_masked(session, row, a) for a in masked] == [True] * 3
+        assert [reach.is_masked(session, row, a, NOW) for a in plain] == [False] * 4
+        assert [reach.is_masked(session, row, a, NOW) for a in masked] == [True] * 3
     with database.read() as session:
-        assert reach.is_masked(session, session.get_one(Share, put(database, "ACTIVE")), staff("gm", Role.GM))
+        assert reach.is_masked(
+            session, session.get_one(Share, put(database, "ACTIVE")), staff("gm", Role.GM), NOW
+        )
 
 
 @pytest.mark.parametrize(
