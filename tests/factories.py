@@ -160,12 +160,12 @@ class World:
         data: bytes | None = None,
         classes: tuple[str, ...] = ("F07",),
         name: str = "平面图.pdf",
-        type: str = "PLAN",
+        kind: str = "PLAN",
     ) -> str:
         """An item of an open case with one uploaded and inspected version."""
         actor, content = self.actor("biz.sj"), data if data is not None else pdf()
         item = archive.add_item(
-            self.deps, case, ItemEntry(title=title, type=type, classes=classes), actor=actor, now=self.now()
+            self.deps, case, ItemEntry(title=title, type=kind, classes=classes), actor=actor, now=self.now()
         )
         upload = archive.start_upload(
             self.deps, item, file_name=name, size=len(content), actor=actor, now=self.now()
@@ -217,10 +217,19 @@ class World:
         """An agreement taken as far as SENT, VIEWED, PARTNER_SIGNED or IN_FORCE; in force, its contacts have pledged."""
         today = (self.now() + timedelta(hours=8)).date()
         scope = signing.Scope(
-            organisation=self.company.organisations[partner], signer=self.id(signer), clients=None, classes=classes, purposes=purposes,
-            relation="ENTRUST", valid_from=today - timedelta(days=1), valid_to=today + timedelta(days=days), contact_list="联系人",
-            incident_contact="行政部 100-0000-0000", liability="赔偿实际损失", forum="甲方所在地人民法院",
-        )  # fmt: skip
+            organisation=self.company.organisations[partner],
+            signer=self.id(signer),
+            clients=None,
+            classes=classes,
+            purposes=purposes,
+            relation="ENTRUST",
+            valid_from=today - timedelta(days=1),
+            valid_to=today + timedelta(days=days),
+            contact_list="联系人",
+            incident_contact="行政部 100-0000-0000",
+            liability="赔偿实际损失",
+            forum="甲方所在地人民法院",
+        )
         made = signing.draft(self.deps, scope, actor=self.actor("adm"), now=self.now())
         signing.send(self.deps, made, actor=self.actor("adm"), now=self.now())
         steps: list[tuple[str, Callable[[], None]]] = [
@@ -352,11 +361,11 @@ def pdf(pages: int = 2, size: tuple[float, float] = (595, 842)) -> bytes:
     return out.getvalue()
 
 
-def photo(width: int = 640, height: int = 480, format: str = "JPEG") -> bytes:
+def photo(width: int = 640, height: int = 480, mode: str = "JPEG") -> bytes:
     """A picture with a gradient, so that a mark shows against it."""
     picture = Image.linear_gradient("L").resize((width, height)).convert("RGB")
     out = io.BytesIO()
-    picture.save(out, format)
+    picture.save(out, mode)
     return out.getvalue()
 
 

@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from gateway.archive import service as archive
 from gateway.config import Settings
+from gateway.demo.errors import NotEmpty
 from gateway.demo.people import Person, acting, enrol
 from gateway.deps import Deps
-from gateway.errors import SealGateError
 from gateway.identity import service as identity
 from gateway.identity.models import Account, RoleGrant
 from gateway.identity.rules import local_day
@@ -62,12 +62,6 @@ class Company:
     departments: dict[str, str] = field(default_factory=dict)
     clients: dict[str, str] = field(default_factory=dict)
     organisations: dict[str, str] = field(default_factory=dict)
-
-
-class NotEmpty(SealGateError):
-    """The loader fills only an empty portal."""
-
-    code = "NOT_EMPTY"
 
 
 def email(name: str) -> str:

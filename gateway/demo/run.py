@@ -11,16 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 from gateway import bootstrap
 from gateway.config import Settings, load
 from gateway.demo.company import COMPANY, FONDS, USCC, load_company
-from gateway.demo.stage import Failed
+from gateway.demo.errors import Failed
 from gateway.demo.story import Story
-from gateway.errors import SealGateError
 from gateway.serving import free_port, running
 
+log = structlog.get_logger()
+REPORT = "report.json"
 MINIO = Path("tests/services/minio.py")
+
+
+def replaceable(out: Path) -> bool:
+    """Whether the demo may empty this folder: there is none, it is empty, or an earlier demo left its report in it."""
+    return not out.exists() or (out.is_dir() and ((out / REPORT).is_file() or not next(out.iterdir(), None)))
 
 
 def run_demo(storage: str, out: Path) -> int:
@@ -36,13 +43,12 @@ def run_demo(storage: str, out: Path) -> int:
             story = _stage(settings, out, held, steps)
             _tell(story, steps)
             paths = story.paths
-        except (SealGateError, RuntimeError) as error:
-            _line(steps, "准备 Set-up", ok=False, detail=str(error))
+        except Exception as error:
+            log.error("the demo portal did not start", exc_info=True)
+            _line(steps, "准备 Set-up", ok=False, detail=f"{type(error).__name__}: {error}")
     report = {"ok": all(s["ok"] for s in steps) and bool(paths), "storage": storage, "steps": steps, **paths}
-    (out / "report.json").write_text(
-        json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
-    )
-    click.echo(f"{out / 'report.json'}: {sum(s['ok'] for s in steps)}/{len(steps)}")
+    (out / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    click.echo(f"{out / REPORT}: {sum(s['ok'] for s in steps)}/{len(steps)}")
     return 0 if report["ok"] else 1
 
 
@@ -70,7 +76,11 @@ def _tell(story: Story, steps: list[dict[str, Any]]) -> None:
     for name, step in story.steps():
         try:
             _line(steps, name, ok=True, detail=step())
-        except (Failed, LookupError, SealGateError, OSError, ValueError) as error:
+        except Failed as error:
+            _line(steps, name, ok=False, detail=str(error))
+            return
+        except Exception as error:
+            log.error("a step of the demo broke", step=name, exc_info=True)
             _line(steps, name, ok=False, detail=f"{type(error).__name__}: {error}")
             return
 

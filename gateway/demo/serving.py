@@ -1,7 +1,6 @@
 """`sealgate serve --demo`: a portal filled with the demo company, left up to look around in."""
 
 import tempfile
-import threading
 from pathlib import Path
 
 import click
@@ -9,7 +8,7 @@ import click
 from gateway import bootstrap
 from gateway.demo.company import add_partner, load_company
 from gateway.demo.run import demo_home
-from gateway.serving import running
+from gateway.serving import running, until_ended
 
 
 def serve_demo(host: str, port: int) -> None:
@@ -28,11 +27,5 @@ def serve_demo(host: str, port: int) -> None:
             click.echo(f"{settings.public_origin}  演示数据，停止后全部删除")
             for name, person in company.people.items():
                 click.echo(f"  {name:10} {person.email:24} {person.password}  TOTP {person.secret}")
-            _until_interrupted()
-
-
-def _until_interrupted() -> None:
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        click.echo("停止")
+            until_ended()
+            click.echo("停止")

@@ -10,14 +10,11 @@ from sqlalchemy import func, select
 from gateway.audit.models import Leaf
 from gateway.demo.browser import Browser
 from gateway.demo.company import Company
+from gateway.demo.errors import Failed
 from gateway.demo.people import Person
 from gateway.deps import Deps
 
 WAIT_S = 90.0
-
-
-class Failed(Exception):
-    """A step did not show what it has to show."""
 
 
 class Stage:

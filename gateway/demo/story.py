@@ -85,7 +85,7 @@ class Story(Intake):
     # Agreement
 
     def agree(self) -> str:
-        """Drafted and sent by the office, read and signed by the partner, countersigned by the general manager, undertaking accepted."""
+        """Drafted and sent by the office, signed by the partner, countersigned; the undertaking accepted."""
         office = self.browser("adm")
         office.get("/agreements/new")
         today = (self.deps.clock() + timedelta(hours=8)).date()

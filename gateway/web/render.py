@@ -13,7 +13,7 @@ THEME = "theme"
 
 def install(app: Flask) -> None:
     """What every template may use without being handed it."""
-    app.context_processor(_common)
+    app.context_processor(_everywhere)
     app.jinja_env.globals.update(in_other=i18n.in_other, is_fresh=visitor.is_fresh)
 
 
@@ -22,7 +22,7 @@ def page(template: str, *, status: int = 200, **values: Any) -> Response:
     return make_response(render_template(template, **values), status)
 
 
-def _common() -> dict[str, Any]:
+def _everywhere() -> dict[str, Any]:
     person = visitor.actor()
     return {
         "actor": person,

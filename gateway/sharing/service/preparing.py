@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -110,27 +111,29 @@ def _reserve(
         vector=vector,
     )
     for number, (item, version) in zip(numbers, chosen, strict=True):
-        copy = Copy(
-            id=new_id(), state="", number=number, bundle_id=bundle.id, share_id=share.id, contact_id=actor.id
-        )
-        copy.item_id, copy.version, copy.created_at, copy.vector = item.id, version.version, now, vector
-        copy.file_name = file_name(number, version.kind or "")
-        move(
-            deps,
-            session,
-            COPY,
-            copy,
-            "reserve",
-            actor=actor,
-            now=now,
-            number=number,
-            share=share.id,
-            contact=actor.id,
-            item=item.id,
-            version=version.version,
-        )
+        _number(deps, session, bundle, number, item, version, vector, actor, now)
     bundle.job_id = enqueue(session, "sharing.prepare", now=now, payload={"bundle": bundle.id})
     return bundle.id
+
+
+def _number(
+    deps: Deps,
+    session: Session,
+    bundle: Bundle,
+    number: str,
+    item: Item,
+    version: ItemVersion,
+    vector: list[dict[str, Any]],
+    actor: Actor,
+    now: datetime,
+) -> None:
+    owner = {"share_id": bundle.share_id, "contact_id": bundle.contact_id}
+    copy = Copy(
+        id=new_id(), state="", number=number, bundle_id=bundle.id, item_id=item.id, created_at=now, **owner
+    )
+    copy.version, copy.vector, copy.file_name = version.version, vector, file_name(number, version.kind or "")
+    about = {"number": number, "share": bundle.share_id, "contact": bundle.contact_id, "item": item.id}
+    move(deps, session, COPY, copy, "reserve", actor=actor, now=now, version=version.version, **about)
 
 
 def _open_bundle(
