@@ -16,6 +16,7 @@ import pikepdf
 import pytest
 from sqlalchemy import text
 
+from gateway.oversight import service as oversight
 from gateway.principal import Actor
 from gateway.release import release_bytes
 from gateway.sharing import service as sharing
@@ -81,6 +82,18 @@ class Scene:
             rows = list(done) if done.returns_rows else []
             connection.commit()
             return rows
+
+    def later(self, **by: float) -> None:
+        """Moves the clock on, as a portal passes the time: what waited has been numbered."""
+        self.world.clock.advance(**by)
+        self.deps.log.sequence(now=self.world.now())
+
+    def parameter(self, key: str, value: str) -> None:
+        """Another value of a parameter, proposed and confirmed."""
+        deps, adm, gm = self.deps, self.world.actor("adm"), self.world.actor("gm")
+        now = self.world.now()
+        made = oversight.propose(deps, key, value, now, "因业务需要调整此项参数", actor=adm, now=now)
+        oversight.confirm(deps, made, actor=gm, now=now)
 
     def used(self) -> int:
         """What was spent in this share so far, by the counters."""

@@ -75,7 +75,7 @@ def test_a_collected_bundle_is_not_collected_again_though_downloads_are_left(wor
 
 def test_collecting_needs_a_fresh_second_factor(scene: Scene) -> None:
     partner = scene.partner()
-    scene.world.clock.advance(minutes=11)
+    scene.later(minutes=11)
     with pytest.raises(Withheld) as stale:
         scene.collect(partner)
     assert stale.value.codes == ("MFA",)
@@ -85,7 +85,7 @@ def test_collecting_needs_a_fresh_second_factor(scene: Scene) -> None:
 
 
 def test_a_bundle_past_its_deadline_is_not_collected_even_before_the_sweep(scene: Scene) -> None:
-    scene.world.clock.advance(hours=24)
+    scene.later(hours=24)
     with pytest.raises(WrongState):
         scene.collect(scene.partner())
     assert scene.used() == 0
@@ -124,7 +124,7 @@ def test_unknown_foreign_and_past_look_the_same(scene: Scene) -> None:
         with pytest.raises(NotFound) as refusal:
             sharing.open_ticket(scene.deps, given, actor=actor, now=scene.world.now())
         said.add(repr(refusal.value))
-    scene.world.clock.advance(minutes=30)
+    scene.later(minutes=30)
     with pytest.raises(NotFound) as late:
         sharing.open_ticket(scene.deps, ticket, actor=partner, now=scene.world.now())
     assert said == {repr(late.value)}
@@ -135,10 +135,14 @@ def test_a_stranger_to_a_share_learns_nothing_of_its_state(scene: Scene, state: 
     share = scene.share if state != "unknown" else "0" * 32
     if state == "REVOKED":
         sharing.revoke(
-            scene.deps, share, "合作终止，收回资料", actor=scene.world.actor("gm"), now=scene.world.now()
+            scene.deps,
+            share,
+            "合作已经终止，收回全部资料",
+            actor=scene.world.actor("gm"),
+            now=scene.world.now(),
         )
     if state == "EXPIRED":
-        scene.world.clock.advance(days=8)
+        scene.later(days=8)
         sharing.sweep(scene.deps, now=scene.world.now())
     with pytest.raises(NotFound) as refusal:
         sharing.prepare(
@@ -161,7 +165,7 @@ def test_opening_a_ticket_spends_nothing_however_often(scene: Scene) -> None:
     assert sizes == {scene.bundle_row().size}
     after = (scene.used(), len(scene.world.leaves("bundle.collect")), len(scene.world.leaves("copy.collect")))
     assert before == after == (1, 1, 1)
-    scene.world.clock.advance(minutes=29)
+    scene.later(minutes=29)
     assert sharing.open_ticket(scene.deps, ticket, actor=partner, now=scene.world.now())
 
 
@@ -204,7 +208,7 @@ def test_the_passphrase_needs_a_fresh_second_factor(scene: Scene) -> None:
     scene.collect(partner)
     with pytest.raises(StaleFactor):
         reveal(scene, replace(partner, mfa_at=None))
-    scene.world.clock.advance(minutes=11)
+    scene.later(minutes=11)
     with pytest.raises(StaleFactor):
         reveal(scene, partner)
     with pytest.raises(Withheld):
@@ -220,9 +224,9 @@ def test_the_passphrase_is_shown_again_in_its_session_for_ten_minutes(scene: Sce
         reveal(scene, other)
     with pytest.raises(NotFound):
         sharing.acknowledge(scene.deps, scene.bundle, actor=other, now=scene.world.now())
-    scene.world.clock.advance(minutes=9)
+    scene.later(minutes=9)
     assert reveal(scene, partner) == shown
-    scene.world.clock.advance(minutes=1)
+    scene.later(minutes=1)
     with pytest.raises(NotFound):
         reveal(scene, scene.partner())
     assert kept(scene)
@@ -240,9 +244,9 @@ def test_ten_minutes_are_over_whatever_an_unsealed_column_says(scene: Scene) -> 
     scene.sql("UPDATE collection SET secret_until = NULL")
     with pytest.raises(NotFound):
         reveal(scene, scene.partner())
-    scene.world.clock.advance(minutes=9, seconds=59)
+    scene.later(minutes=9, seconds=59)
     assert reveal(scene, partner)
-    scene.world.clock.advance(seconds=1)
+    scene.later(seconds=1)
     with pytest.raises((NotFound, StaleFactor)):
         reveal(scene, partner)
 
@@ -260,7 +264,11 @@ def test_a_revoked_share_shows_no_passphrase_and_the_sweep_forgets_it(scene: Sce
     partner = scene.partner()
     scene.collect(partner)
     sharing.revoke(
-        scene.deps, scene.share, "合作终止，收回资料", actor=scene.world.actor("gm"), now=scene.world.now()
+        scene.deps,
+        scene.share,
+        "合作已经终止，收回全部资料",
+        actor=scene.world.actor("gm"),
+        now=scene.world.now(),
     )
     with pytest.raises(Withheld) as refusal:
         reveal(scene, partner)
@@ -311,16 +319,17 @@ def test_each_contact_has_a_counter_of_their_own(scene: Scene) -> None:
     assert scene.used() == 2
 
 
-def test_the_rate_of_downloads_is_limited_for_an_hour(world: World) -> None:
-    made = shared(world, download_limit=10)
-    partner = made.partner()
-    for _ in range(5):
-        made.collect(partner, made.prepare(made.items, actor=partner))
-    with pytest.raises(Withheld) as refusal:
-        made.prepare(actor=partner)
-    assert refusal.value.codes == ("RATE",)
-    world.clock.advance(hours=1, seconds=10)
-    assert made.prepare(actor=made.partner())
+def test_the_rate_of_downloads_is_limited_for_an_hour(scene: Scene) -> None:
+    scene.parameter("rate.downloads_per_hour", "1")
+    partner = scene.partner()
+    other = scene.prepare(scene.items[1:], actor=partner)
+    scene.collect(partner)
+    for verb in (lambda: scene.collect(partner, other), lambda: scene.prepare(scene.items, actor=partner)):
+        with pytest.raises(Withheld) as refusal:
+            verb()
+        assert "RATE" in refusal.value.codes
+    scene.later(hours=1, seconds=10)
+    scene.collect(scene.partner(), other)
 
 
 def test_staff_never_collect(scene: Scene) -> None:
