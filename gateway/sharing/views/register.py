@@ -80,7 +80,8 @@ def share_page(share_id: str, **forms: Any) -> Response:
 
 def remedies(share_id: str, may_edit: bool) -> dict[str, str]:
     """Where the reader may mend an unmet condition."""
-    where = {"NDA": "/agreements", "COVER": "/agreements"}
+    opens = actor().has(Role.GM, Role.DGM, Role.ADM, Role.AUD, Role.ARC)
+    where = {"NDA": "/agreements", "COVER": "/agreements"} if opens else {}
     edit = url_for("sharing.edit_share", share_id=share_id)
     return where | ({"MARK": edit, "FILED": edit, "SCAN": edit} if may_edit else {})
 

@@ -55,5 +55,10 @@ def edit_share(share_id: str) -> AnyResponse:
 def _form_page(form: ShareForm, choices: WizardChoices, **values: Any) -> Response:
     bad = bool(form.errors or form.form_errors)
     return page(
-        "sharing/share_form.html", form=form, choices=choices, types=ITEM_TYPES, status=422 if bad else 200, **values
+        "sharing/share_form.html",
+        form=form,
+        choices=choices,
+        types=ITEM_TYPES,
+        status=422 if bad else 200,
+        **values,
     )
