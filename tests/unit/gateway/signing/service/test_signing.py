@@ -196,14 +196,18 @@ def test_a_signer_who_lost_the_authority_signs_nothing(room) -> None:
         room.sign(agreement)
 
 
-def test_the_last_moment_counts_before_the_sweep_has_run(room) -> None:
+@pytest.mark.parametrize("opened", [False, True])
+def test_the_last_moment_counts_before_the_sweep_has_run(room, opened) -> None:
     agreement = room.sent()
+    if opened:
+        view(room, agreement)
     room.world.clock.advance(days=14, seconds=1)
     before = room.everything()
     with pytest.raises(Overdue):
         room.sign(agreement)
-    with pytest.raises(Overdue):
-        view(room, agreement)
+    if not opened:
+        with pytest.raises(Overdue):
+            view(room, agreement)
     assert room.everything() == before
     assert issubclass(Overdue, WrongState)
 
