@@ -131,7 +131,7 @@ def test_the_partner_s_own_termination_withdraws_too(scene: Scene) -> None:
 def test_another_agreement_in_force_keeps_the_share(scene: Scene, how: str) -> None:
     world = scene.world
     first = agreement(scene)
-    world.agreement(days=600)
+    world.agreement(days=600, classes=("F07",))
     if how == "terminated":
         signing.terminate(scene.deps, first, WHY, actor=world.actor("gm"), now=world.now())
     else:
@@ -162,9 +162,8 @@ def test_another_organisation_s_end_changes_nothing(scene: Scene) -> None:
     change_organisation_state(
         scene.deps, studio, "disable", reason=WHY, actor=world.actor("adm"), now=world.now()
     )
-    other = world.agreement("supplier")
-    signing.terminate(scene.deps, other, WHY, actor=world.actor("gm"), now=world.now())
     assert state(scene) == "ACTIVE"
+    scene.collect(scene.partner())
 
 
 # --- time -------------------------------------------------------------------------------------------------------
