@@ -1,16 +1,17 @@
 """The command `sealgate`: one verb a line."""
 
-import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
 from gateway.config import Settings, load
 from gateway.errors import ConfigError, SealGateError
 from gateway.principal import Role
+from storage.errors import StorageError
 from watermark import batch
 from watermark.errors import WatermarkError
 from watermark.mark import Mark
@@ -18,18 +19,33 @@ from watermark.mark import Mark
 FIRST = (Role.SYS, Role.GM, Role.ADM)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Door(click.Group):
+    """Says what stopped a verb in a few lines: every bad setting by name, or the one sentence of an error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the verb; what the product raises on purpose ends it with code 1."""
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            for problem in error.problems:
+                click.echo(f"  {problem}", err=True)
+            raise click.ClickException("the settings cannot start a portal; nothing was done") from error
+        except (SealGateError, StorageError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Door, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
     """SealGate 封签: customer archives leave only under a signed agreement, marked, sealed and logged."""
 
 
-def _settings() -> Settings:
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the system refuses (a port that is taken, a file that cannot be written), in its own words."""
     try:
-        return load()
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(f"  {problem}", err=True)
-        raise click.ClickException("the settings cannot start a portal; nothing was done") from error
+        yield
+    except OSError as error:
+        raise click.ClickException(error.strerror or type(error).__name__) from error
 
 
 @main.command()
@@ -37,10 +53,15 @@ def _settings() -> Settings:
 @click.option("--gm", nargs=2, metavar="EMAIL NAME", help="The first 总经理.")
 @click.option("--adm", nargs=2, metavar="EMAIL NAME", help="The first 行政部门 account.")
 def init(sys_: tuple[str, str] | None, gm: tuple[str, str] | None, adm: tuple[str, str] | None) -> None:
-    """Make keys and database, and enrol the first SYS, GM and ADM by one-time codes; safe to run again."""
+    """Make keys, database and the first accounts.
+
+    Safe to run again: no key is overwritten, and the three accounts are made on an empty portal only. Each is
+    enrolled by a one-time code, which is printed.
+    """
     from gateway import bootstrap
 
-    settings = _settings()
+    people = _first_people(sys_, gm, adm)
+    settings = load()
     for name in bootstrap.make_keys(settings):
         click.echo(f"made {name}")
     bootstrap.upgrade(settings)
@@ -48,23 +69,27 @@ def init(sys_: tuple[str, str] | None, gm: tuple[str, str] | None, adm: tuple[st
     missing = bootstrap.prepare_storage(settings)
     if missing:
         raise click.ClickException("the object store lacks: " + "; ".join(missing))
-    given = dict(zip(FIRST, (sys_, gm, adm), strict=True))
-    people = {role: person for role, person in given.items() if person is not None}
     if people:
         _enrol(settings, people)
+
+
+def _first_people(*given: tuple[str, str] | None) -> dict[Role, tuple[str, str]]:
+    """All three or none; a usage error otherwise, before anything is made."""
+    people = {role: person for role, person in zip(FIRST, given, strict=True) if person is not None}
+    if people and set(people) != set(FIRST):
+        raise click.UsageError("name all three of --sys, --gm and --adm")
+    return people
 
 
 def _enrol(settings: Settings, people: dict[Role, tuple[str, str]]) -> None:
     from gateway import bootstrap
     from gateway.identity.service import first_day
 
-    if set(people) != set(FIRST):
-        raise click.ClickException("name all three of --sys, --gm and --adm")
     deps = bootstrap.build(settings)
     try:
         codes = first_day(deps, people, now=deps.clock())
-    except SealGateError as error:
-        raise click.ClickException(str(error)) from error
+    finally:
+        deps.database.close()
     for role, code in codes.items():
         click.echo(f"{role} {people[role][0]}: {settings.public_origin}/enrol  code {code}")
     click.echo("each code works once, for 72 hours; hand it over in person")
@@ -77,41 +102,48 @@ def _enrol(settings: Settings, people: dict[Role, tuple[str, str]]) -> None:
     "--demo", is_flag=True, help="Fill an empty portal with the demo company and print its accounts."
 )
 def serve(host: str, port: int, demo: bool) -> None:
-    """Serve the portal with its worker in this process (the embedded installation)."""
-    if demo:
-        from gateway.demo.serving import serve_demo
+    """Serve the portal and its worker in one process.
 
-        serve_demo(host, port)
-        return
-    from gateway.serving import serve_portal
+    This is the embedded installation; it ends on SIGINT or SIGTERM after the work at hand.
+    """
+    from gateway.serving import end_on_signals, serve_portal
 
-    serve_portal(_settings(), host, port)
+    end_on_signals()
+    with _told():
+        if demo:
+            from gateway.demo.serving import serve_demo
+
+            serve_demo(host, port)
+        else:
+            serve_portal(load(), host, port)
 
 
 @main.command()
 def worker() -> None:
-    """Run jobs, mail, the log's sequencer and the sweeps, without the web door."""
-    from gateway import bootstrap
-    from gateway.engine import Engine
+    """Run jobs, mail and sweeps without the web door.
 
-    engine = Engine(bootstrap.build(_settings()))
+    Ends on SIGINT or SIGTERM after the job at hand.
+    """
+    from gateway.serving import end_on_signals, run_worker
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        engine.stop()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    engine.start()
-    engine.wait()
+    end_on_signals()
+    run_worker(load())
 
 
 @main.command()
 @click.option("--storage", type=click.Choice(["local", "minio"]), default="local", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True)
 def demo(storage: str, out: Path) -> None:
-    """Do the main job end to end over HTTP against a portal of its own, and leave the proof in demo-out."""
-    from gateway.demo.run import run_demo
+    """Do the main job over HTTP and leave the proof.
 
+    The portal is its own and is gone afterwards; the folder of an earlier demo is replaced, any other is refused.
+    """
+    from gateway.demo.run import replaceable, run_demo
+    from gateway.serving import end_on_signals
+
+    if not replaceable(out):
+        raise click.UsageError("--out names a folder that holds something else than an earlier demo")
+    end_on_signals()
     sys.exit(run_demo(storage, out))
 
 
@@ -155,33 +187,42 @@ def mark(
     report: Path | None,
     folder: Path | None,
 ) -> None:
-    """Mark a file (or a folder) as a partner's copy would be; exit 0 marked, 3 refused."""
+    """Mark a file or a folder as a copy would be.
+
+    Exit 0 when marked, 3 when refused; a refused file leaves nothing at OUT.
+    """
     if (source is None) == (folder is None):
         raise click.UsageError("give one file, or --batch DIR")
     if folder is not None and report is None:
         raise click.UsageError("--batch needs --report")
+    if source is not None and out.resolve() == source.resolve():
+        raise click.UsageError("OUT is the file to be marked")
     try:
         sealing = batch.seal_from(format_, passphrase_file, age_recipient)
         words = Mark(lines=texts, copy_number=copy_number)
-    except WatermarkError as error:
+    except (WatermarkError, UnicodeDecodeError) as error:
         raise click.UsageError(str(error)) from error
-    if folder is not None and report is not None:
-        sys.exit(batch.run_batch(folder, out, words, report, sealing=sealing))
-    assert source is not None
-    sys.exit(batch.run_one(source, out, words, sealing=sealing, report_file=report))
+    with _told():
+        if folder is not None and report is not None:
+            sys.exit(batch.run_batch(folder, out, words, report, sealing=sealing))
+        assert source is not None
+        sys.exit(batch.run_one(source, out, words, sealing=sealing, report_file=report))
 
 
 @main.group()
 def storage() -> None:
-    """The object store: set it up, or say what it lacks."""
+    """Set up the object store, or say what it lacks."""
 
 
 @storage.command("init")
 def storage_init() -> None:
-    """Make the buckets with versioning, locks and lifecycle, and check that they are on."""
+    """Make the buckets and check them.
+
+    Versioning, locks and lifecycle are set and then read back.
+    """
     from gateway import bootstrap
 
-    missing = bootstrap.prepare_storage(_settings())
+    missing = bootstrap.prepare_storage(load())
     if missing:
         raise click.ClickException("the object store lacks: " + "; ".join(missing))
     click.echo("the object store is as it has to be")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.errors import ConfigError
@@ -27,7 +27,7 @@ class Settings(BaseSettings):
 
     home: Path
     public_origin: str
-    company_name: str
+    company_name: str = Field(min_length=1)
     company_uscc: str = Field(pattern=r"^[0-9A-Z]{18}$")
     fonds: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,5}$")
 
@@ -37,17 +37,17 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(default=0, ge=0, le=3)
 
     storage: Literal["local", "s3"] = "local"
-    s3_endpoint: str | None = None
+    s3_endpoint: str | None = Field(default=None, validate_default=True)
     s3_region: str = "us-east-1"
-    s3_access_key_file: Path | None = None
-    s3_secret_key_file: Path | None = None
+    s3_access_key_file: Path | None = Field(default=None, validate_default=True)
+    s3_secret_key_file: Path | None = Field(default=None, validate_default=True)
     s3_bucket_objects: str = "sealgate-objects"
     s3_bucket_bundles: str = "sealgate-bundles"
     s3_bucket_evidence: str = "sealgate-evidence"
     s3_bucket_audit: str = "sealgate-audit"
 
     queue: Literal["sqlite", "redis"] = "sqlite"
-    redis_url: str | None = None
+    redis_url: str | None = Field(default=None, validate_default=True)
     limiter_url: str = "memory://"
 
     smtp_host: str | None = None
@@ -69,28 +69,52 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
+        if value == Path():
+            raise ValueError("must name a folder")
         return value.expanduser().resolve()
 
     @field_validator("public_origin")
     @classmethod
     def _bare_origin(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.path not in ("", "/")
+            or parts.query
+        ):
             raise ValueError("must be an origin such as https://files.example.com")
         if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
             raise ValueError("must be https unless the host is loopback")
         return f"{parts.scheme}://{parts.netloc}"
 
-    @model_validator(mode="after")
-    def _parts_belong_together(self) -> "Settings":
-        wanted = []
-        if self.storage == "s3":
-            wanted += [n for n in ("s3_endpoint", "s3_access_key_file", "s3_secret_key_file") if getattr(self, n) is None]
-        if self.queue == "redis" and self.redis_url is None:
-            wanted.append("redis_url")
-        if wanted:
-            raise ValueError("also needed: " + ", ".join(PREFIX + n.upper() for n in wanted))
-        return self
+    @field_validator("s3_endpoint", "s3_access_key_file", "s3_secret_key_file", "redis_url")
+    @classmethod
+    def _belongs_to_its_part(cls, value: object, info: ValidationInfo) -> object:
+        # Checked field by field, not over the whole, so that it is reported beside whatever else is bad.
+        chosen, wanted = ("queue", "redis") if info.field_name == "redis_url" else ("storage", "s3")
+        if value is None and info.data.get(chosen) == wanted:
+            raise ValueError(f"needed with {PREFIX}{chosen.upper()}={wanted}")
+        return value
+
+    @field_validator("s3_access_key_file", "s3_secret_key_file", "smtp_password_file")
+    @classmethod
+    def _closed_to_others(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                read_secret(value)
+            except ConfigError as error:
+                raise ValueError(error.problems[0]) from error
+        return value
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None and (
+            urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname
+        ):
+            raise ValueError("must be an address such as https://store.example.com:9000")
+        return value
 
     @property
     def database(self) -> str:

@@ -1,10 +1,11 @@
 """The embedded installation: waitress, the worker and the sweeps in one process."""
 
+import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from waitress import create_server
 
@@ -14,36 +15,103 @@ from gateway.config import Settings
 from gateway.deps import Deps
 from gateway.engine import Engine
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 MAX_BODY = 16 << 20
+SLICE = 64 << 10
+SEND_BUFFER = 256 << 10
+STALLED_S = 120
+GRACE_S = 2
 
 
 def serve_portal(settings: Settings, host: str, port: int) -> None:
-    """Serves until interrupted."""
+    """Serves until SIGINT or SIGTERM; the work at hand is finished first.
+
+    Raises ConfigError, and OSError for a port that is taken.
+    """
+    deps = bootstrap.build(settings)
+    try:
+        with running(deps, host, port):
+            until_ended()
+    finally:
+        deps.database.close()
+
+
+def run_worker(settings: Settings) -> None:
+    """Runs jobs, mail and sweeps until SIGINT or SIGTERM; the job at hand is finished first. Raises ConfigError."""
     deps = bootstrap.build(settings)
     engine = Engine(deps)
     engine.start()
-    server = _server(deps, host, port)
     try:
-        server.run()
-    except KeyboardInterrupt:
-        pass
+        until_ended()
     finally:
         engine.stop()
         deps.database.close()
 
 
+def until_ended() -> None:
+    """Blocks the main thread until SIGINT or SIGTERM; a second one while things are put away cuts that short."""
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        return
+
+
+def end_on_signals() -> None:
+    """Makes SIGTERM, and SIGINT even where it is ignored, raise KeyboardInterrupt in the main thread.
+
+    An exception unwinds whatever was begun; a handler that stopped threads itself could wait for a lock its own thread holds.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+
+
 def _server(deps: Deps, host: str, port: int) -> Any:
-    # A small send buffer keeps the server at most 1 MiB ahead of the client, so that a revocation stops a download in time.
-    return create_server(
-        create_app(deps),
+    server = create_server(
+        _sliced(create_app(deps)),
         host=host,
         port=port,
         threads=8,
         ident=None,
         max_request_body_size=MAX_BODY,
-        outbuf_high_watermark=1 << 20,
-        outbuf_overflow=1 << 20,
+        # What waits here was let through already: little of it, so that a revocation stops a download in time,
+        # and all of it in memory.
+        outbuf_high_watermark=SLICE,
+        outbuf_overflow=MAX_BODY,
+        send_bytes=1,
     )
+    # Accepted connections inherit both: the kernel's buffer is small for the same reason, and a reader who takes nothing
+    # for so long gives the thread back.
+    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
+    return server
+
+
+def _sliced(app: "WSGIApplication") -> "WSGIApplication":
+    """The same application with its answers in slices: waitress takes a piece whole however much it has waiting."""
+
+    def sliced(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        return _Slices(app(environ, start_response))
+
+    return sliced
+
+
+class _Slices:
+    """An answer's bytes in slices; closing it closes the answer."""
+
+    def __init__(self, answer: Iterable[bytes]) -> None:
+        self._answer = answer
+        self._slices = (piece[at : at + SLICE] for piece in answer for at in range(0, len(piece) or 1, SLICE))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._slices
+
+    def close(self) -> None:
+        """Called by the server when the answer is over or the reader is gone."""
+        close = getattr(self._answer, "close", None)
+        if close is not None:
+            close()
 
 
 @contextmanager
@@ -57,8 +125,22 @@ def running(deps: Deps, host: str = "127.0.0.1", port: int = 0) -> Iterator[int]
     try:
         yield int(server.effective_port)
     finally:
-        server.close()
+        _end(server, thread)
         engine.stop()
+
+
+def _end(server: Any, thread: threading.Thread) -> None:
+    # Short requests are answered; then streams are cut, and each writes its closing entry.
+    server.task_dispatcher.shutdown(timeout=GRACE_S)
+    server.trigger.pull_trigger(lambda: _hang_up(server))
+    server.task_dispatcher.shutdown(timeout=GRACE_S)
+    thread.join(GRACE_S)
+
+
+def _hang_up(server: Any) -> None:
+    for channel in list(server.active_channels.values()):
+        channel.handle_close()
+    server.close()
 
 
 def free_port() -> int:
