@@ -11,6 +11,7 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from storage.durable import sync_folder
 from storage.errors import Conflict, KeyExposed, KeyGone, Unavailable
 
 KEK_SIZE = 32
@@ -68,7 +69,7 @@ class KekFolder:
                 os.link(aside, self._file(epoch))
             finally:
                 aside.unlink(missing_ok=True)
-            _sync(self._path)
+            sync_folder(self._path)
 
     def wrap(self, object_id: str, dek: bytes) -> tuple[int, bytes]:
         """Return (current epoch, nonce ‖ AES-256-GCM of the key)."""
@@ -127,14 +128,6 @@ def _write(path: Path, data: bytes) -> None:
         out.write(data)
         out.flush()
         os.fsync(out.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

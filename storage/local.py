@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from storage.durable import sync_folder
 from storage.errors import Conflict, NotFound, Unavailable
 from storage.store import PIECE, Part, Stat, check_key, check_part, check_parts, check_prefix, clip, started
 
@@ -50,7 +51,7 @@ class LocalStore:
         path = self._path(key)
         with _trouble(), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             path.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """Yield the objects below the prefix, in order of keys, as they are found."""
@@ -174,7 +175,7 @@ def _write(path: Path, fill: Callable[[BinaryIO], int], *, place: Callable[[Path
                 out.flush()
                 os.fsync(out.fileno())
             place(aside, path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         finally:
             aside.unlink(missing_ok=True)
     return size
@@ -223,7 +224,7 @@ def _remove(folder: Path) -> None:
         for path in folder.iterdir():
             path.unlink(missing_ok=True)
         folder.rmdir()
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
 
 def _make_folders(folder: Path) -> None:
@@ -236,15 +237,7 @@ def _make_folders(folder: Path) -> None:
     except (FileExistsError, NotADirectoryError):
         if not folder.is_dir():
             raise Conflict("an object has the name of the folder") from None
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(folder.parent)
 
 
 @contextmanager

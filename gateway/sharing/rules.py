@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gateway.archive.vocabulary import PURPOSES
 from gateway.policy.parameters import Parameters
 from gateway.principal import Text
 from gateway.sharing.tables import BUNDLE, COPY, LIVE, REVIEWS, SHARE, STAGE_OF
@@ -28,18 +29,6 @@ __all__ = [
     "working_days_later",
 ]
 
-PURPOSES: dict[str, Text] = {
-    "P01": Text("量房设计", "Survey and design"),
-    "P02": Text("报价签约", "Quotation and contract"),
-    "P03": Text("采购下单", "Purchasing"),
-    "P04": Text("施工安装", "Construction"),
-    "P05": Text("售后保修", "After-sales warranty"),
-    "P06": Text("财务结算", "Settlement"),
-    "P07": Text("投诉纠纷", "Complaint or dispute"),
-    "P08": Text("检查审计", "Inspection or audit"),
-    "P09": Text("法定义务", "Legal duty"),
-    "P99": Text("其他", "Other"),
-}
 MAJOR_TEXT: dict[str, Text] = {
     "M1": Text("含重要（L3）内容", "Holds level-3 content"),
     "M2": Text("整卷提供", "A whole case"),
