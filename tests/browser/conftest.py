@@ -48,6 +48,13 @@ def company(chromium: Browser, origin: str, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
+def filing(company: World, origin: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, list[str]]:
+    """The company with a filed case, copied for each test."""
+    world = copy_world(company, tmp_path_factory.mktemp("filing") / "home", public_origin=origin)
+    return world, world.filed_items(1)
+
+
+@pytest.fixture(scope="session")
 def sharing(
     company: World, origin: str, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[World, str, list[str]]:
@@ -70,6 +77,16 @@ def _served(template: World, home: Path, chromium: Browser, origin: str) -> Iter
 def portal(company: World, chromium: Browser, origin: str, tmp_path: Path) -> Iterator[Portal]:
     """A running portal with the demo company; fails on whatever a browser complained of."""
     yield from _served(company, tmp_path / "home", chromium, origin)
+
+
+@pytest.fixture
+def filed(
+    filing: tuple[World, list[str]], chromium: Browser, origin: str, tmp_path: Path
+) -> Iterator[tuple[Portal, list[str]]]:
+    """A running portal with filed items; fails on whatever a browser complained of."""
+    template, items = filing
+    for portal in _served(template, tmp_path / "home", chromium, origin):
+        yield portal, items
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import zipfile
 from pathlib import Path
 
 import pikepdf
-import pytest
 from playwright.sync_api import expect
 
 from gateway.signing.models import Agreement
