@@ -1,6 +1,7 @@
 """Wires a portal from its settings, once; the embedded and the production installation differ only here (DESIGN.md §5)."""
 
 import secrets
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
@@ -34,6 +35,7 @@ ROOMS = ("identity", "archive", "signing", "sharing", "oversight")
 RAW_KEYS = ("mac.key", "search.key", "session.key", "manifest.key", "evidence.key")
 BUNDLE_DAYS = 35
 LOCK_YEARS = 10
+EXPOSED = "readable by others; set its mode to 0600"
 
 log = structlog.get_logger()
 
@@ -113,10 +115,13 @@ def _furnish(deps: Deps) -> None:
 
 
 def _need_keys(settings: Settings) -> None:
-    wanted = [*RAW_KEYS, "log.key", "kek"]
-    missing = [name for name in wanted if not (settings.keys / name).exists()]
-    if missing:
-        raise ConfigError([f"{name}: missing; run `sealgate init`" for name in missing])
+    wanted = {name: settings.keys / name for name in (*RAW_KEYS, "log.key", "kek")}
+    problems = [f"{name}: missing; run `sealgate init`" for name, path in wanted.items() if not path.exists()]
+    # Every key is looked at before anything starts, not when it is first used.
+    files = sorted(path for path in settings.keys.rglob("*") if path.is_file())
+    problems += [f"{path.name}: {EXPOSED}" for path in files if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _raw(settings: Settings, name: str) -> bytes:
