@@ -91,8 +91,8 @@ def _enrol(settings: Settings, people: dict[Role, tuple[str, str]]) -> None:
     finally:
         deps.database.close()
     for role, code in codes.items():
-        click.echo(f"{role} {people[role][0]}: {settings.public_origin}/enrol  code {code}")
-    click.echo("each code works once, for 72 hours; hand it over in person")
+        click.echo(f"{role} {people[role][0]}: {settings.public_origin}/enrol/{code}")
+    click.echo("each link works once, for 72 hours; hand it over in person")
 
 
 @main.command()
@@ -195,6 +195,8 @@ def mark(
         raise click.UsageError("give one file, or --batch DIR")
     if folder is not None and report is None:
         raise click.UsageError("--batch needs --report")
+    if source is not None and not source.is_file():
+        raise click.UsageError("a pipe or a device has no end to be marked to")
     if source is not None and out.resolve() == source.resolve():
         raise click.UsageError("OUT is the file to be marked")
     try:

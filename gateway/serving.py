@@ -79,7 +79,6 @@ def _server(deps: Deps, host: str, port: int) -> Any:
         # and all of it in memory.
         outbuf_high_watermark=SLICE,
         outbuf_overflow=MAX_BODY,
-        send_bytes=1,
     )
     # Accepted connections inherit both: the kernel's buffer is small for the same reason, and a reader who takes nothing
     # for so long gives the thread back.
