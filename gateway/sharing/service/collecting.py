@@ -32,8 +32,10 @@ def collect(deps: Deps, bundle_id: str, *, actor: Actor, now: datetime) -> str:
     WrongState or NotFound; then nothing is spent.
     """
     with deps.job(actor, "bundle.collect", ("bundle", bundle_id), now) as session:
+        # The share is locked before its bundle, as whoever stops it does: two orders would be a deadlock.
+        known = session.get(Bundle, bundle_id)
+        share = locked(session, Share, known.share_id) if known is not None else None
         bundle = _mine(session, bundle_id, actor)
-        share = locked(session, Share, bundle.share_id)
         copies = _copies(session, bundle_id)
         decision = demand(deps, session, _ask(bundle, copies, actor, now, "copy"))
         # The deadline is read here; the sweep only moves the state that shows it.
