@@ -3,6 +3,7 @@
 SealGateError
 ├── Refused
 │   ├── SelfApproval       SOD-1 and SOD-2: the applicant, or a person of another stage, may not decide
+│   ├── NotForStaff        the applicant's employment type does not allow external shares
 │   ├── NotDraft           contents may be changed only while the share is a draft
 │   └── NotMarked          a file could not be marked, or its mark was not read back
 └── Invalid
@@ -21,6 +22,13 @@ class SelfApproval(NotAllowed):
         "不能审批自己的申请，也不能在同一共享上审批两次。",
         "Nobody decides on their own request, or twice on one share.",
     )
+
+
+class NotForStaff(NotAllowed):
+    """试用, 临时 and 实习 share nothing with the outside (policy.md §1, 用工类型)."""
+
+    code = "EMPLOYMENT"
+    text = Text("您的用工类型不能对外共享。", "Your employment type does not allow external shares.")
 
 
 class NotDraft(WrongState):

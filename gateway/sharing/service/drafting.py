@@ -11,10 +11,11 @@ from gateway.audit.service import record
 from gateway.db import locked, new_id
 from gateway.deps import Deps
 from gateway.errors import NotFound
-from gateway.identity.models import Contact
+from gateway.identity.models import Account, Contact
+from gateway.identity.rules import EMPLOYMENT
 from gateway.policy.parameters import Parameters
 from gateway.principal import Actor, Role, Text
-from gateway.sharing.errors import BadShare, NotDraft
+from gateway.sharing.errors import BadShare, NotDraft, NotForStaff
 from gateway.sharing.models import Share, ShareContact, ShareItem
 from gateway.sharing.rules import PURPOSES, SHARE, Contents
 from gateway.workflow import move
@@ -41,6 +42,7 @@ class Wish:
 def draft(deps: Deps, wish: Wish, *, actor: Actor, now: datetime) -> str:
     """Makes a draft and returns its id. Raises Invalid for a bad field, NotFound for items or contacts out of sight."""
     with deps.job(actor, "share.draft", ("share", "new"), now) as session:
+        require_employment(session, actor)
         parameters = deps.parameters(session, now)
         listed = _checked(session, wish, actor, parameters)
         share = Share(
@@ -82,6 +84,13 @@ def cancel(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> None:
     """Ends a draft or a share under review."""
     with deps.job(actor, "share.cancel", ("share", share_id), now) as session:
         move(deps, session, SHARE, own(session, share_id, actor), "cancel", actor=actor, now=now)
+
+
+def require_employment(session: Session, actor: Actor) -> None:
+    """Raises NotForStaff unless the actor's employment type may share with the outside."""
+    account = session.get(Account, actor.id)
+    if account is None or not EMPLOYMENT[account.employment].external_share:
+        raise NotForStaff
 
 
 def own(session: Session, share_id: str, actor: Actor) -> Share:

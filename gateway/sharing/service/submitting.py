@@ -18,7 +18,7 @@ from gateway.release import Ask, decide
 from gateway.sharing.errors import BadShare
 from gateway.sharing.models import Share
 from gateway.sharing.rules import SHARE, Weight, major, working_days_later
-from gateway.sharing.service.drafting import contacts_of, contents_of, items_of, own
+from gateway.sharing.service.drafting import contacts_of, contents_of, items_of, own, require_employment
 from gateway.workflow import move
 
 
@@ -44,6 +44,7 @@ def submit_checklist(deps: Deps, session: Session, share: Share, *, actor: Actor
 def submit(deps: Deps, share_id: str, *, actor: Actor, now: datetime) -> Decision:
     """Hands a draft in for approval. Raises Withheld with the checklist when a condition is unmet; the refusal is recorded."""
     with deps.job(actor, "share.submit", ("share", share_id), now) as session:
+        require_employment(session, actor)
         share = own(session, share_id, actor)
         checklist = submit_checklist(deps, session, share, actor=actor, now=now)
         if not checklist.allowed:
