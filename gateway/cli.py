@@ -106,10 +106,9 @@ def serve(host: str, port: int, demo: bool) -> None:
 
     This is the embedded installation; it ends on SIGINT or SIGTERM after the work at hand.
     """
-    from gateway.serving import end_on_signals, serve_portal
+    from gateway.serving import ends_on_signals, serve_portal
 
-    end_on_signals()
-    with _told():
+    with _told(), ends_on_signals():
         if demo:
             from gateway.demo.serving import serve_demo
 
@@ -124,10 +123,10 @@ def worker() -> None:
 
     Ends on SIGINT or SIGTERM after the job at hand.
     """
-    from gateway.serving import end_on_signals, run_worker
+    from gateway.serving import ends_on_signals, run_worker
 
-    end_on_signals()
-    run_worker(load())
+    with ends_on_signals():
+        run_worker(load())
 
 
 @main.command()
@@ -139,11 +138,11 @@ def demo(storage: str, out: Path) -> None:
     The portal is its own and is gone afterwards; the folder of an earlier demo is replaced, any other is refused.
     """
     from gateway.demo.run import replaceable, run_demo
-    from gateway.serving import end_on_signals
+    from gateway.serving import raise_on_signals
 
     if not replaceable(out):
         raise click.UsageError("--out names a folder that holds something else than an earlier demo")
-    end_on_signals()
+    raise_on_signals()
     sys.exit(run_demo(storage, out))
 
 

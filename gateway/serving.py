@@ -51,14 +51,21 @@ def run_worker(settings: Settings) -> None:
 
 
 def until_ended() -> None:
-    """Blocks the main thread until SIGINT or SIGTERM; a second one while things are put away cuts that short."""
+    """Blocks the main thread for good; `ends_on_signals` is the way out."""
+    threading.Event().wait()
+
+
+@contextmanager
+def ends_on_signals() -> Iterator[None]:
+    """A block that SIGINT and SIGTERM end wherever it is, unwinding what it began; for the main thread."""
+    raise_on_signals()
     try:
-        threading.Event().wait()
+        yield
     except KeyboardInterrupt:
-        return
+        pass
 
 
-def end_on_signals() -> None:
+def raise_on_signals() -> None:
     """Makes SIGTERM, and SIGINT even where it is ignored, raise KeyboardInterrupt in the main thread.
 
     An exception unwinds whatever was begun; a handler that stopped threads itself could wait for a lock its own thread holds.
@@ -68,10 +75,9 @@ def end_on_signals() -> None:
 
 
 def _server(deps: Deps, host: str, port: int) -> Any:
-    server = create_server(
+    return create_server(
         _sliced(create_app(deps)),
-        host=host,
-        port=port,
+        sockets=[_listener(host, port)],
         threads=8,
         ident=None,
         max_request_body_size=MAX_BODY,
@@ -80,11 +86,15 @@ def _server(deps: Deps, host: str, port: int) -> Any:
         outbuf_high_watermark=SLICE,
         outbuf_overflow=MAX_BODY,
     )
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     # Accepted connections inherit both: the kernel's buffer is small for the same reason, and a reader who takes nothing
     # for so long gives the thread back.
-    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
-    return server
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
+    return listener
 
 
 def _sliced(app: "WSGIApplication") -> "WSGIApplication":

@@ -28,4 +28,3 @@ def serve_demo(host: str, port: int) -> None:
             for name, person in company.people.items():
                 click.echo(f"  {name:10} {person.email:24} {person.password}  TOTP {person.secret}")
             until_ended()
-            click.echo("停止")
