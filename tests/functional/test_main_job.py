@@ -40,7 +40,9 @@ def test_a_share_is_refused_before_the_agreement_and_carried_out_after_it(portal
     with pytest.raises(NotFound):
         sharing.reveal(portal.deps, bundle, actor=partner, now=portal.now())
 
-    sharing.revoke(portal.deps, share, "供应商变更，不再需要资料", actor=portal.actor("biz.sj"), now=portal.now())
+    sharing.revoke(
+        portal.deps, share, "供应商变更，不再需要资料", actor=portal.actor("biz.sj"), now=portal.now()
+    )
     with pytest.raises(Withheld) as stopped:
         sharing.open_ticket(portal.deps, ticket, actor=partner, now=portal.now())
     assert "STATE" in stopped.value.codes
