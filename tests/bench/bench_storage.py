@@ -18,6 +18,15 @@ ROUNDS = 15
 GOAL = 0.6
 
 
+def pair(bare: Callable[[], float], ours: Callable[[], float], *, ours_first: bool) -> float:
+    """The ratio of two runs side by side: a slow moment of the disk meets both, and neither always comes second."""
+    if ours_first:
+        seconds = ours()
+        return seconds / bare()
+    floor = bare()
+    return ours() / floor
+
+
 def rows() -> list[dict]:
     """The two rows: median over the rounds of (time of the bare cipher / time of the sealed layer)."""
     key, plain = secrets.token_bytes(32), secrets.token_bytes(SIZE)

@@ -64,12 +64,16 @@ def verbs(group: click.Command, before: str = "") -> set[str]:
 
 def commands(text: str, program: str) -> list[str]:
     """What stands after the program's name, in code only."""
-    fenced = [body for _, body in FENCE.findall(text)]
+    fenced = [body for language, body in FENCE.findall(text) if language == "sh"]
     inline = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
     return re.findall(rf"^\s*{program} ([a-z][^\n#]*)", "\n".join([*fenced, *inline]), re.MULTILINE)
 
 
-@pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
+# The format specification quotes byte strings that begin with the program's name.
+COMMANDING = [path for path in DOCS if path.name != "formats.md"]
+
+
+@pytest.mark.parametrize("document", COMMANDING, ids=lambda path: path.name)
 def test_every_make_target_and_verb_exists(document: Path) -> None:
     text = prose(document)
     for words in commands(text, "make"):
