@@ -22,7 +22,7 @@ DEV := $(VENV)/.dev-installed
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  STORAGE=minio with demo or serve keeps the objects in a real MinIO; ARGS=… goes to pytest."
+	@echo "  STORAGE=minio with demo keeps the objects in a real MinIO; ARGS=… goes to pytest."
 
 $(PY):
 	@PYTHON=$(PYTHON) deploy/python-env $(VENV)
@@ -51,7 +51,7 @@ minio: $(DEV)
 demo: $(RUNTIME)  ## do the main job over HTTP and leave its results in demo-out/
 	@$(VENV)/bin/sealgate demo --storage $(STORAGE) --out $(OUT)
 
-serve: $(RUNTIME)  ## leave the portal up with demo accounts
+serve: $(BASE)  ## leave the portal up with demo accounts
 	@$(VENV)/bin/sealgate serve --demo
 
 test: $(DEV)  ## run all checks: format, lint, types, contracts, tests with real services and a browser
