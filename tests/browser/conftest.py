@@ -1,4 +1,4 @@
-"""Portals for browser tests: one Chromium and one loaded company per worker, a portal and fresh visits for every test."""
+"""Portals for browser tests: a company loaded once per worker, one Chromium per file, a portal and fresh visits per test."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Shared:
     items: list[str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser of this worker."""
+    """The browser of one file's tests; it ends with them, since one process holds one driver at a time."""
     absent = missing_browser()
     if absent:
         pytest.skip(absent)
@@ -42,7 +42,7 @@ def origin() -> str:
 
 
 @pytest.fixture(scope="session")
-def company(chromium: Browser, origin: str, tmp_path_factory: pytest.TempPathFactory) -> World:
+def company(origin: str, tmp_path_factory: pytest.TempPathFactory) -> World:
     """The loaded company, copied for each test."""
     return build_world(tmp_path_factory.mktemp("company") / "home", public_origin=origin)
 
