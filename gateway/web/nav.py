@@ -42,9 +42,14 @@ class Entry:
 
     @property
     def current(self) -> str | None:
-        """How the shown page lies to this one, as aria-current says it: `page` itself, `true` for a page below it, else None."""
+        """How the shown page lies to this one, as aria-current says it: `page` itself, `true` for a page below it, else None.
+
+        A page with an entry of its own marks that one only.
+        """
         if request.endpoint == self.endpoint:
             return "page"
+        if request.endpoint in {entry.endpoint for entry in current_app.extensions[NAV]}:
+            return None
         return "true" if request.path.startswith(self.url.rstrip("/") + "/") else None
 
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from flask import Blueprint
+from flask import Blueprint, render_template_string
 
 from gateway.web.kit import access, nav
 
@@ -41,6 +41,19 @@ def test_a_page_below_an_entry_marks_it(build: Any) -> None:
     browser = build([bp]).client("archivist")
     assert '<a href="/tree" aria-current="true">' in browser.get("/tree/leaf").get_data(as_text=True)
     assert '<a href="/tree">' in browser.get("/trees").get_data(as_text=True)
+
+
+def test_a_page_with_an_entry_of_its_own_marks_no_other(build: Any) -> None:
+    bp = Blueprint("tree", __name__)
+    for path, name in (("/tree", "tree"), ("/tree/new", "new")):
+        page = access("staff")(lambda: render_template_string('{% extends "staff.html" %}'))
+        bp.add_url_rule(path, name, page)
+        nav(bp, name, name)
+    text = build([bp]).client("archivist").get("/tree/new").get_data(as_text=True)
+    assert re.findall(r'<a href="(/tree[^"]*)"( aria-current="[a-z]+")?>', text) == [
+        ("/tree", ""),
+        ("/tree/new", ' aria-current="page"'),
+    ]
 
 
 def test_groups_have_names_and_empty_ones_are_left_out(portal: Any) -> None:
