@@ -18,7 +18,7 @@ ARGS ?=
 BASE := $(VENV)/.base-installed
 DEV := $(VENV)/.dev-installed
 
-.PHONY: help demo serve test check format lint types contracts fmt bench soak lock clean
+.PHONY: help demo serve test check format lint types contracts fmt bench soak pictures lock clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -86,6 +86,10 @@ soak: $(DEV)  ## run what takes long: kills, fuzzing, load, drills
 	@deploy/test-tools
 	@$(PY) tests/services/minio.py build
 	@HYPOTHESIS_PROFILE=soak $(PY) -m pytest -q -m soak $(ARGS)
+
+pictures: $(DEV)  ## take the README's pictures anew, of a portal with demo data
+	@deploy/test-tools
+	@$(PY) -m tests.browser.pictures docs/pictures
 
 LOCK := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --only-binary :all: \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet --upgrade
