@@ -453,7 +453,12 @@ def bomb() -> bytes:
 
 
 def huge() -> bytes:
-    return pdf(1, size=(200_000, 200_000))
+    """A page of two kilometres."""
+    out = io.BytesIO()
+    with pikepdf.open(io.BytesIO(pdf(1, size=(14_400, 14_400)))) as made:
+        made.pages[0].obj.UserUnit = 400
+        made.save(out)
+    return out.getvalue()
 
 
 HOSTILE: dict[str, Callable[[], bytes]] = {
