@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from gateway.principal import Text
 
+
 class SealGateError(Exception):
     """Base of every error that the gateway raises on purpose.
 
@@ -41,14 +42,18 @@ class ConfigError(SealGateError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        super().__init__(text=Text("配置有误：" + "；".join(problems), "Bad settings: " + "; ".join(problems)))
+        super().__init__(
+            text=Text("配置有误：" + "；".join(problems), "Bad settings: " + "; ".join(problems))
+        )
 
 
 class TamperedRow(SealGateError):
     """A guarded row was changed outside the product (DESIGN.md §2.8)."""
 
     code = "TAMPERED"
-    text = Text("记录的校验不符，已停止。请通知审计员。", "A record failed its integrity check. Tell the auditor.")
+    text = Text(
+        "记录的校验不符，已停止。请通知审计员。", "A record failed its integrity check. Tell the auditor."
+    )
 
 
 class UnrecordedChange(SealGateError):
@@ -90,7 +95,10 @@ class WrongState(Refused):
     """The event has no row in the workflow table from the present state."""
 
     code = "WRONG_STATE"
-    text = Text("当前状态不允许此操作，请刷新后再看。", "The present state does not allow this. Reload and look again.")
+    text = Text(
+        "当前状态不允许此操作，请刷新后再看。",
+        "The present state does not allow this. Reload and look again.",
+    )
 
 
 class Withheld(Refused):
@@ -130,4 +138,7 @@ class Unavailable(SealGateError):
     """A needed part is out of reach; nothing was changed or released."""
 
     code = "UNAVAILABLE"
-    text = Text("服务暂时不可用，没有任何内容被放行。请稍后再试。", "Temporarily unavailable. Nothing was released. Try again later.")
+    text = Text(
+        "服务暂时不可用，没有任何内容被放行。请稍后再试。",
+        "Temporarily unavailable. Nothing was released. Try again later.",
+    )
