@@ -43,6 +43,9 @@ SWITCHES = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# A loaded machine may take its time; what never comes is noticed all the same.
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
 # Leaving a page ends its running requests, and a navigation that turns into a download is given up: neither is a failure.
 LEFT = "net::ERR_ABORTED"
 _ENGLISH = read_catalogue(
@@ -129,7 +132,7 @@ class Visit:
             permissions=["clipboard-read", "clipboard-write"] if script else [],
             reduced_motion="reduce",
         )
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(PATIENCE_MS)
         self._watch()
         self.page: Page = self.context.new_page()
 

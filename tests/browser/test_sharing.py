@@ -116,7 +116,7 @@ def test_progress_is_polled_without_loading_the_page_again(shared: Shared) -> No
 
 
 @both
-def test_without_scripts_a_partner_signs_and_collects_all_the_same(
+def test_without_scripts_a_partner_collects_all_the_same(
     shared: Shared, language: str, tmp_path: Path
 ) -> None:
     visit = shared.portal.visit(size="phone", language=language, script=False)

@@ -75,6 +75,7 @@ def test_the_signer_reads_signs_and_keeps_the_evidence(
     visit.heading("客户信息保密协议")
     visit.sees("已签署，待对方会签后生效。")
     assert _state(portal, agreement) == "PARTNER_SIGNED"
+    assert _pdf(visit)[0] == document
     kept = visit.save(visit.page.locator("a[href$=evidence]"), tmp_path)
     assert any(zipfile.ZipFile(kept).read(name) == document for name in zipfile.ZipFile(kept).namelist())
     assert ("drawing" in "".join(zipfile.ZipFile(kept).namelist())) == (size == "phone")
@@ -96,13 +97,17 @@ def _draw(visit: Visit) -> None:
 
 
 @both
-def test_without_a_name_nothing_is_signed(portal: Portal, language: str) -> None:
-    agreement = portal.world.agreement(until="VIEWED")
+def test_without_scripts_a_name_is_needed_and_enough(portal: Portal, language: str) -> None:
+    agreement = portal.world.agreement(until="SENT")
     visit = portal.visit("s1", size="phone", language=language, script=False)
     visit.expects("console error: Failed to load resource.* 422 ")
     visit.go(f"/my/agreements/{agreement}")
+    visit.heading("签署保密协议")
     visit.page.locator("main #consent").check()
     visit.fill("name", "  ")
     visit.press("签署")
     expect(visit.page.locator("#name")).to_have_attribute("aria-invalid", "true")
-    assert _state(portal, agreement) == "VIEWED"
+    assert _state(portal, agreement) == "SENT"
+    _sign(visit)
+    visit.sees("已签署，待对方会签后生效。")
+    assert _state(portal, agreement) == "PARTNER_SIGNED"
