@@ -44,7 +44,7 @@ class SignForm(Form):
 
     pdf_sha256 = HiddenField()
     language = HiddenField()
-    name = StringField(_("签署人姓名"), description=_("须与授权书一致，将印在证明上。"))
+    name = StringField(_("签署人姓名"), description=_("填写您本人的姓名，将印在证明上。"))
     drawing = HiddenField()
     consent = BooleanField()
 

@@ -279,3 +279,19 @@ def test_what_is_to_be_signed_or_accepted_stands_on_the_first_page(world: World)
     assert "/my/agreements" in world.browser("s1").get("/my/shares").get_data(as_text=True).split("<main")[1]
     world.agreement(pledges=())
     assert "请接受个人保密承诺" in world.browser("s1").get("/my/shares").get_data(as_text=True)
+
+
+def test_the_link_stays_on_the_page_that_shows_the_passphrase(world: World) -> None:
+    share, items = world.active_share(1)
+    bundle = world.ready_bundle(share, items)
+    browser = world.browser("s1")
+    browser.get(f"/my/bundles/{bundle}")
+    collected = browser.post(f"/my/bundles/{bundle}/collect").get_data(as_text=True)
+    link = re.search(r"/t/([0-9a-f]{64})", collected)
+    assert link is not None and f'name="ticket" value="{link[1]}"' in collected
+    shown = browser.post(f"/my/bundles/{bundle}/passphrase", {"ticket": link[1]}).get_data(as_text=True)
+    assert 'id="secret"' in shown and link[0] in shown
+    hostile = browser.post(f"/my/bundles/{bundle}/passphrase", {"ticket": '"><script>'}).get_data(
+        as_text=True
+    )
+    assert "<script>" not in hostile.replace("<script src", "") and "/t/" not in hostile

@@ -1,5 +1,7 @@
 """The partner's pages: own shares, a bundle's three faces, the passphrase, the own record."""
 
+import re
+
 from flask import Response, redirect, request, url_for
 from flask_babel import gettext, lazy_gettext
 from flask_babel import lazy_gettext as _
@@ -127,8 +129,12 @@ def collect(bundle_id: str) -> Response:
 @bp.post("/my/bundles/<bundle_id>/passphrase")
 @access("partner", limit="30/minute")
 def passphrase(bundle_id: str) -> Response:
-    """Shows the passphrase, on this answer only."""
-    return _bundle_page(bundle_id, secret=service.reveal(deps(), bundle_id, actor=actor(), now=now()))
+    """Shows the passphrase, on this answer only; the link that the page held before stays on it."""
+    held = request.form.get("ticket", "")
+    ticket = held if re.fullmatch(r"[0-9a-f]{64}", held) else ""
+    return _bundle_page(
+        bundle_id, secret=service.reveal(deps(), bundle_id, actor=actor(), now=now()), ticket=ticket
+    )
 
 
 @bp.post("/my/bundles/<bundle_id>/acknowledge")
