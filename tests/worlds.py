@@ -155,5 +155,7 @@ def world(template: World, tmp_path: Path) -> Iterator[World]:
 def scene(template_scene: Scene, tmp_path: Path) -> Iterator[Scene]:
     """An active share and a ready bundle, for this test alone."""
     made = copy_world(template_scene.world, tmp_path / "home")
+    # However long ago it was built, what waited then has been numbered since.
+    made.deps.log.sequence(now=made.now())
     yield Scene(made, template_scene.share, list(template_scene.items), template_scene.bundle)
     made.deps.database.close()

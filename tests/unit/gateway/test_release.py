@@ -42,6 +42,7 @@ def template_large(template: World, tmp_path_factory: pytest.TempPathFactory) ->
 def large(template_large: Scene, tmp_path: Any) -> Iterator[Scene]:
     """A ready bundle of more than 4 MiB, for this test alone."""
     made = copy_world(template_large.world, tmp_path / "home")
+    made.deps.log.sequence(now=made.now())
     yield replace(template_large, world=made)
     made.deps.database.close()
 

@@ -181,14 +181,18 @@ def test_the_sweep_moves_each_thing_once(scene: Scene) -> None:
 
 
 def test_what_is_not_due_is_left_alone(scene: Scene) -> None:
-    scene.later(hours=23, minutes=59)
+    scene.world.clock.offset += scene.bundle_row().expires_at - scene.world.now() - timedelta(minutes=1)
+    scene.deps.log.sequence(now=scene.world.now())
     before = len(scene.world.leaves())
     assert sharing.sweep(scene.deps, now=scene.world.now()) == 0
     assert scene.bundle_row().state == "READY" and len(scene.world.leaves()) == before
 
 
 def test_a_share_that_expires_takes_its_waiting_bundles_along(scene: Scene) -> None:
-    scene.later(days=6, hours=23, minutes=50)
+    ends = scene.world.share(scene.share).ends
+    assert ends is not None
+    scene.world.clock.offset += ends - scene.world.now() - timedelta(minutes=10)
+    scene.later(seconds=0)
     bundle = scene.prepare(wanted="zip")
     scene.later(minutes=15)
     sharing.sweep(scene.deps, now=scene.world.now())
