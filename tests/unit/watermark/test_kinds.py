@@ -107,7 +107,10 @@ def test_any_bytes_get_a_kind(data: bytes, start: bytes) -> None:
 def test_what_is_over_the_budget_is_still_named(a4: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "MAX_SOURCE", 100)
     out = memory.create("out")
-    for data, code, reason in ((a4, "pdf", "BUDGET_BYTES"), (b"\x1aE\xdf\xa3" + bytes(200), "matroska", "NOT_MARKABLE")):
+    for data, code, reason in (
+        (a4, "pdf", "BUDGET_BYTES"),
+        (b"\x1aE\xdf\xa3" + bytes(200), "matroska", "NOT_MARKABLE"),
+    ):
         fd = memory.create("source", data)
         kind = job.run({"task": "inspect"}, fd, out)
         report = job.run({"task": "mark"}, fd, out)
