@@ -107,6 +107,10 @@ class Process:
         """The moves that this actor's roles allow from a state; guards may still refuse."""
         return tuple(m for m in self.moves if state in m.sources and m.who is not None and actor.has(*m.who))
 
+    def events(self) -> tuple[str, ...]:
+        """The names under which its moves stand in the log."""
+        return tuple(dict.fromkeys(f"{self.name}.{m.event}" for m in self.moves))
+
     def mermaid(self) -> str:
         """The table as a Mermaid state diagram."""
         lines = ["stateDiagram-v2"]

@@ -6,12 +6,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from gateway.audit.standing import require_newest
 from gateway.deps import Deps
 from gateway.identity import principals
 from gateway.identity.models import Account, Contact, LoginSession, Organisation
+from gateway.identity.rules import CONTACT, ORGANISATION
 from gateway.identity.service import sessions
 from gateway.policy.facts import ContactFact, OrganisationFact, SessionFact
 from gateway.release import Ask
+
+# What a contact's row is written with beside the moves of its process.
+ALTERED = ("contact.signer", "contact.age_registered", "contact.age_removed")
 
 
 def session_fact(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]:
@@ -34,6 +39,8 @@ def contact_fact(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]:
     if row is None:
         return {}
     organisation = session.get_one(Organisation, row.organisation_id)
+    require_newest(session, ("contact", row.id), (*CONTACT.events(), *ALTERED), row.leaf)
+    require_newest(session, ("organisation", organisation.id), ORGANISATION.events(), organisation.leaf)
     verified = row.verified_at is not None and row.verified_by is not None
     return {
         "contact": ContactFact(row.id, principals.contact_live(row, ask.now), verified),

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from gateway.audit.service import record
+from gateway.audit.standing import require_newest
 from gateway.db import new_id
 from gateway.deps import Deps
 from gateway.errors import NotFound
@@ -18,6 +19,10 @@ from gateway.principal import Actor
 
 TOUCH = timedelta(minutes=1)
 TOKEN_BYTES = 32
+
+
+# Every entry that a session's row is written with.
+EVENTS = ("session.begin", "session.fresh", "session.end")
 
 
 def token_hash(token: str) -> str:
@@ -74,8 +79,9 @@ def resolve(deps: Deps, token: str, *, ip: str, agent: str, now: datetime) -> tu
 def is_live(deps: Deps, session: Session, row: LoginSession, now: datetime, *, moving: bool = False) -> bool:
     """Whether a session has not been revoked, idled out, or reached its absolute end.
 
-    `moving`: a download of this session is running, which counts as activity.
+    `moving`: a download of this session is running, which counts as activity. Raises TamperedRow for a row that was put back.
     """
+    require_newest(session, ("session", row.id), EVENTS, row.leaf)
     life = rules.SESSION_LIFE if row.mfa_at is not None else rules.HALF_LIFE
     if row.revoked_at is not None or not row.created_at <= now + TOUCH or now >= row.created_at + life:
         return False

@@ -8,12 +8,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from gateway.audit.models import Leaf
+from gateway.audit.standing import require_newest
 from gateway.deps import Deps
 from gateway.identity.service import account_active
 from gateway.policy.facts import ApprovalFact, ShareFact
 from gateway.release import Ask
 from gateway.sharing.models import Approval, Bundle, Copy, Counter, Share, ShareContact, ShareItem
-from gateway.sharing.rules import stages
+from gateway.sharing.rules import SHARE, stages
 from gateway.sharing.service.drafting import contents_of
 
 
@@ -22,6 +23,7 @@ def share_facts(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]:
     share = session.get(Share, ask.share) if ask.share is not None else None
     if share is None:
         return {}
+    require_newest(session, ("share", share.id), (*SHARE.events(), "share.edit"), share.leaf)
     found: dict[str, Any] = {"share": _fact(session, share, ask), "place_ok": True}
     if ask.stage == "live":
         return found

@@ -6,12 +6,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from gateway.audit.standing import require_newest
 from gateway.deps import Deps
 from gateway.identity.models import Contact
 from gateway.policy.facts import AgreementFact
 from gateway.release import Ask
 from gateway.signing.models import Agreement
-from gateway.signing.rules import GOVERNING, in_force
+from gateway.signing.rules import AGREEMENT, GOVERNING, in_force
 from gateway.signing.service.papers import intact
 from gateway.signing.service.pledging import pledged
 
@@ -31,6 +32,8 @@ def agreement_facts(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]
             )
         )
     )
+    for row in rows:
+        require_newest(session, ("agreement", row.id), AGREEMENT.events(), row.leaf)
     reads = ask.stage in ("reserve", "collect") and ask.exit == "copy"
     facts = tuple(_fact(deps, row, reads=reads) for row in rows)
     current = [row for row in rows if in_force(row, ask.now)]
