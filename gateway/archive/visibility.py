@@ -1,5 +1,6 @@
 """Who may see which client, case or item: relations are read here, decided in rules.scope; default deny (policy.md §1)."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -10,6 +11,8 @@ from gateway.archive.models import Case, Client, Item, KnowGrant
 from gateway.archive.rules import NOTHING, Relation, Scope, scope
 from gateway.archive.vocabulary import FIELD_CLASSES
 from gateway.errors import NotFound
+from gateway.identity.models import Account
+from gateway.identity.rules import EMPLOYMENT
 from gateway.principal import Actor, Role
 
 _SEES_ALL = frozenset({Role.ARC, Role.GM, Role.DGM, Role.ADM, Role.AUD})
@@ -45,7 +48,17 @@ def may_see(session: Session, actor: Actor, thing: Client | Case | Item | None, 
     client = thing if isinstance(thing, Client) else session.get(Client, case.client_id) if case else None
     if client is None:
         return NOTHING
-    return scope(actor, _relation(session, actor, client, case, now))
+    return _capped(session, actor, thing, scope(actor, _relation(session, actor, client, case, now)))
+
+
+def _capped(session: Session, actor: Actor, thing: Client | Case | Item, found: Scope) -> Scope:
+    # 用工类型 caps what anybody reads, whatever role or grant says: 试用 to 敏感, 临时 and 实习 to 一般 (policy.md §1).
+    account = session.get(Account, actor.id)
+    most = EMPLOYMENT[account.employment].level if account is not None else 0
+    if isinstance(thing, Item) and thing.level > most:
+        return replace(found, content=frozenset(), reveal=frozenset())
+    within = frozenset(code for code, known in FIELD_CLASSES.items() if known.level <= most)
+    return replace(found, content=found.content & within, reveal=found.reveal & within)
 
 
 def _relation(session: Session, actor: Actor, client: Client, case: Case | None, now: datetime) -> Relation:
