@@ -6,6 +6,9 @@ import unicodedata
 from gateway.errors import Invalid
 from gateway.principal import Text
 
+# The languages of the pages, as a person may choose them.
+LANGUAGES = ("zh-CN", "en")
+
 # ── Addresses and names ──────────────────────────────────────────────────────────────────────────────────────────────
 
 _EMAIL = re.compile(r"[^\s@<>(),;:\\\"\[\]]{1,64}@[^\s@<>(),;:\\\"\[\]_/]+")

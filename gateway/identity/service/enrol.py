@@ -136,9 +136,20 @@ def begin_enrolment(deps: Deps, token: str, *, now: datetime, pending: str | Non
 
 
 def complete_enrolment(
-    deps: Deps, token: str, pending: str, *, password: str, code: str, ip: str, agent: str, now: datetime
+    deps: Deps,
+    token: str,
+    pending: str,
+    *,
+    password: str,
+    code: str,
+    ip: str,
+    agent: str,
+    now: datetime,
+    language: str = "",
 ) -> Enrolled:
     """Sets password and authenticator, spends the invitation, and activates staff; a contact goes on to the read-back code.
+
+    `language` (`zh-CN` or `en`) becomes the person's own.
 
     Raises Invalid("password" or "code"), NotFound when the invitation is over or was spent by somebody quicker.
     """
@@ -157,6 +168,9 @@ def complete_enrolment(
         result: Any = session.execute(spend, execution_options={"synchronize_session": False})
         if result.rowcount != 1:
             raise NotFound
+        if language in entries.LANGUAGES:
+            # The pages go on in the language in which they began.
+            person.language = language
         codes = factors.set_credential(deps, session, actor, seed, password_hash=hashed, code=code, now=now)
         sessions.end_all(session, actor.label, actor=actor, now=now, cause="credential")
         lockout.forgive(deps, session, lockout.counters(deps, person.email, ""), now)

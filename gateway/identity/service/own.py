@@ -19,7 +19,6 @@ from gateway.notify.service import Recipient, tell
 from gateway.principal import Actor, Text
 from gateway.workflow import require_fresh
 
-LANGUAGES = ("zh-CN", "en")
 REENROL = "reenrol"
 
 
@@ -117,7 +116,7 @@ def remove_age_recipient(deps: Deps, *, actor: Actor, now: datetime) -> None:
 
 def set_language(deps: Deps, language: str, *, actor: Actor, now: datetime) -> None:
     """Keeps `zh-CN` or `en`; raises Invalid("language")."""
-    if language not in LANGUAGES:
+    if language not in entries.LANGUAGES:
         raise Invalid("language", Text("请选择语言。", "Choose a language."))
     with deps.job(actor, "person.language", (actor.kind, actor.id), now) as session:
         _row(session, actor).language = language

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 from gateway.identity import service
 from gateway.identity.forms import BeginForm, EnrolForm
 from gateway.identity.views.room import bp, qr, tried
-from gateway.web.kit import access, actor, deps, now, page
+from gateway.web.kit import access, actor, deps, language, now, page
 
 
 @bp.get("/enrol/<token>")
@@ -36,6 +36,7 @@ def enrol_now(token: str) -> Response:
             ip=actor().ip,
             agent=actor().agent,
             now=now(),
+            language=language(),
         ),
     )
     if enrolled is None:
