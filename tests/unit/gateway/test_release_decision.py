@@ -93,7 +93,7 @@ def test_an_approver_who_asked_or_decided_before_is_seen_by_the_gate_too(scene: 
 def _consent_by(scene: Scene, approver: str) -> None:
     with scene.deps.database.write() as session:
         now = scene.world.now()
-        leaf = record(session, "share.approve", actor=SYSTEM, obj=("share", scene.share), now=now)
+        leaf = record(session, "approval.planted", actor=SYSTEM, obj=("share", scene.share), now=now)
         row = Approval(id=new_id(), share_id=scene.share, stage="GM", decision="CONSENT", approver=approver)
         row.version_hash, row.at, row.leaf = scene.world.share(scene.share).version_hash, now, leaf
         session.add(row)
