@@ -160,14 +160,7 @@ def complete_enrolment(
     hashed = factors.hash_password(wanted)
     with deps.job(actor, f"{actor.kind}.enrol", (actor.kind, actor.id), now) as session:
         invitation, person = _opened(session, token, now)
-        spend = (
-            update(Invitation)
-            .where(Invitation.id == invitation.id, Invitation.used_at.is_(None))
-            .values(used_at=now)
-        )
-        result: Any = session.execute(spend, execution_options={"synchronize_session": False})
-        if result.rowcount != 1:
-            raise NotFound
+        _spend(session, invitation, now)
         if language in entries.LANGUAGES:
             # The pages go on in the language in which they began.
             person.language = language
@@ -175,35 +168,33 @@ def complete_enrolment(
         sessions.end_all(session, actor.label, actor=actor, now=now, cause="credential")
         lockout.forgive(deps, session, lockout.counters(deps, person.email, ""), now)
         if isinstance(person, Account):
-            move(
-                deps,
-                session,
-                rules.ACCOUNT,
-                obtain(session, Account, person.id),
-                "activate",
-                actor=SYSTEM,
-                now=now,
-            )
+            account = obtain(session, Account, person.id)
+            move(deps, session, rules.ACCOUNT, account, "activate", actor=SYSTEM, now=now)
             return Enrolled(actor.label, codes, None)
-        move(
-            deps,
-            session,
-            rules.CONTACT,
-            obtain(session, Contact, person.id),
-            "enrol",
-            actor=actor,
-            now=now,
-        )
-        tell(
-            session,
-            "contact.enrolled",
-            [Recipient("role", Role.ADM.value)],
-            now=now,
-            fields={"no": person.id[:8]},
-        )
-        return Enrolled(
-            actor.label, codes, readback.issue(deps, session, obtain(session, Invitation, invitation.id), now)
-        )
+        return Enrolled(actor.label, codes, _waiting(deps, session, person.id, invitation.id, actor, now))
+
+
+def _spend(session: Session, invitation: Invitation, now: datetime) -> None:
+    # One compare-and-set: of two who use a link at once, one finds it spent.
+    spend = (
+        update(Invitation)
+        .where(Invitation.id == invitation.id, Invitation.used_at.is_(None))
+        .values(used_at=now)
+    )
+    result: Any = session.execute(spend, execution_options={"synchronize_session": False})
+    if result.rowcount != 1:
+        raise NotFound
+
+
+def _waiting(
+    deps: Deps, session: Session, contact_id: str, invitation_id: str, actor: Actor, now: datetime
+) -> str:
+    # The contact waits for 行政部 with a code to read back.
+    contact = obtain(session, Contact, contact_id)
+    move(deps, session, rules.CONTACT, contact, "enrol", actor=actor, now=now)
+    office = [Recipient("role", Role.ADM.value)]
+    tell(session, "contact.enrolled", office, now=now, fields={"no": contact_id[:8]})
+    return readback.issue(deps, session, obtain(session, Invitation, invitation_id), now)
 
 
 def _opened(session: Session, token: str, now: datetime) -> tuple[Invitation, Account | Contact]:
