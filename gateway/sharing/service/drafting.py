@@ -6,7 +6,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from gateway.archive.models import Case, Client, Item, ItemVersion, NumberSequence
+from gateway.archive.models import Case, Client, Item, ItemVersion
+from gateway.archive.numbering import next_in
 from gateway.audit.service import record
 from gateway.db import locked, new_id
 from gateway.deps import Deps
@@ -253,10 +254,4 @@ def _list(session: Session, share: Share, wish: Wish, listed: _Listed, actor: Ac
 
 def _number(session: Session, now: datetime) -> str:
     series = f"GX-{now:%Y}"
-    row = locked(session, NumberSequence, series)
-    if row is None:
-        row = NumberSequence(series=series, last=0)
-        session.add(row)
-    row.last += 1
-    session.flush()
-    return f"{series}-{row.last:04d}"
+    return f"{series}-{next_in(session, series):04d}"
