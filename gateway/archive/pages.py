@@ -1,8 +1,5 @@
 """What the archive's views share: trying a service from a form, reading filters, and the one way to a page image."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from flask import Response, make_response
 from werkzeug.datastructures import MultiDict
 
@@ -10,27 +7,12 @@ from gateway.archive import queries
 from gateway.archive.results import CaseFilter
 from gateway.archive.rules import CASE
 from gateway.archive.vocabulary import PURPOSES
-from gateway.errors import Invalid, NotFound
+from gateway.errors import NotFound
 from gateway.release import duty_view
+from gateway.web.form import done, tried
 from gateway.web.kit import Form, actor, deps, now
 
-T = TypeVar("T")
-
-
-def tried(form: Form, call: Callable[[], T]) -> T | None:
-    """What the service gave for a form that was sent and holds; None otherwise, the problem then stands in the form."""
-    if not form.validate_on_submit():
-        return None
-    try:
-        return call()
-    except Invalid as problem:
-        form.put_error(problem)
-        return None
-
-
-def done(form: Form, call: Callable[[], object]) -> bool:
-    """Whether the form was sent, holds, and the service did what was asked."""
-    return tried(form, lambda: (call(),)) is not None
+__all__ = ["case_filter", "done", "page_image", "purpose", "status", "tried"]
 
 
 def status(form: Form) -> int:

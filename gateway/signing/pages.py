@@ -1,30 +1,11 @@
 """What signing's views share: trying a service from a form, and answers that are files."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from flask import Response, make_response
 
-from gateway.errors import Invalid
+from gateway.web.form import done, tried
 from gateway.web.kit import Form
 
-T = TypeVar("T")
-
-
-def tried(form: Form, call: Callable[[], T]) -> T | None:
-    """What the service gave for a form that was sent and holds; None otherwise, the problem then stands in the form."""
-    if not form.validate_on_submit():
-        return None
-    try:
-        return call()
-    except Invalid as problem:
-        form.put_error(problem)
-        return None
-
-
-def done(form: Form, call: Callable[[], object]) -> bool:
-    """Whether the form was sent, holds, and the service did what was asked."""
-    return tried(form, lambda: (call(),)) is not None
+__all__ = ["done", "file", "status", "tried"]
 
 
 def status(*forms: Form) -> int:
