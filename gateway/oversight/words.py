@@ -59,6 +59,7 @@ def _moves() -> dict[str, Text]:
 _TABLE = """
 account.change|账号：修改|Account: changed
 account.named|账号：登记姓名|Account: name registered
+agreement.exported|协议：导出台账|Agreements: register taken away
 agreement.read|协议：阅读|Agreement: read
 alert|安全告警|Security alert
 approval.void|共享：审批作废|Share: approval void

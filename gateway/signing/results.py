@@ -43,6 +43,8 @@ class AgreementRow:
     countersigned_at: datetime | None
     pdf_sha256: str | None
     successor: str
+    form: Text
+    original: Text
 
 
 @dataclass(frozen=True)

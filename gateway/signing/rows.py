@@ -14,6 +14,8 @@ from gateway.signing.results import AgreementRow, Happening
 from gateway.signing.rules import AGREEMENT, CLASS_TEXT, days_left, first_day, last_day
 from gateway.workflow import Process
 
+ELECTRONIC = Text("电子", "Electronic")
+HERE, NOWHERE = Text("本系统", "This system"), Text("", "")
 ALL_CLIENTS = Text("全部客户", "All clients")
 
 
@@ -44,6 +46,8 @@ def agreement_row(session: Session, row: Agreement, now: datetime) -> AgreementR
         countersigned_at=row.countersigned_at,
         pdf_sha256=row.pdf_sha256,
         successor=_successor(session, row),
+        form=ELECTRONIC,
+        original=HERE if row.pdf_sha256 is not None else NOWHERE,
     )
 
 

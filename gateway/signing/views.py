@@ -9,13 +9,15 @@ from flask_babel import lazy_gettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.principal import Role
+from gateway.registers.files import MIME
+from gateway.registers.files import Form as FileForm
 from gateway.signing import pages, queries, service
 from gateway.signing.forms import CountersignForm, DraftForm, ReasonForm
 from gateway.signing.partner_views import add_partner_pages
 from gateway.signing.results import DraftChoices, LedgerFilter
 from gateway.signing.rules import AGREEMENT
 from gateway.signing.template_views import add_template_pages
-from gateway.web.kit import Form, access, actor, deps, flash_text, nav, now, page
+from gateway.web.kit import Form, access, actor, deps, flash_text, language, nav, now, page
 
 READERS = frozenset({Role.GM, Role.DGM, Role.ADM, Role.AUD, Role.ARC})
 ENDING = (7, 30, 90)
@@ -41,6 +43,15 @@ def ledger() -> Response:
     asked = _filter()
     found = queries.ledger(deps(), asked, actor=actor(), now=now())
     return page("signing/ledger.html", found=found, asked=asked, states=AGREEMENT.states, ending=ENDING)
+
+
+@bp.get("/agreements/ledger.<any(csv, xlsx, pdf):form>")
+@access("staff", roles=READERS)
+def ledger_file(form: FileForm) -> Response:
+    """The ledger under the same filters as a file; the log keeps that it was taken."""
+    found = queries.ledger(deps(), _filter(), actor=actor(), now=now())
+    data = service.export_ledger(deps(), found.rows, form, language(), actor=actor(), now=now())
+    return pages.file(data, MIME[form], f"agreements.{form}", attached=True)
 
 
 def _filter() -> LedgerFilter:

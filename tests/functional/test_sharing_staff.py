@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from sqlalchemy import select
 
 from gateway.sharing.models import Share
+from gateway.signing.models import Agreement
 from tests.factories import Browser, World
 
 REASON = "供应商变更，不再需要资料"
@@ -275,3 +277,16 @@ def test_the_register_in_both_languages(world: World, language: str, words: tupl
     browser.post("/language", {"language": language, "next": "/shares"})
     page = browser.get("/shares").get_data(as_text=True)
     assert all(word in page for word in words)
+
+
+def test_the_register_shows_what_rests_on_one_agreement(world: World) -> None:
+    share, _ = world.active_share()
+    with world.deps.database.read() as session:
+        governing = session.scalars(select(Agreement)).one()
+        number = session.get_one(Share, share).number
+    elsewhere = world.agreement("studio", "d1", pledges=())
+    other_use = world.agreement(purposes=("P05",), pledges=())
+    adm = world.browser("adm")
+    assert number in adm.get(f"/shares?agreement={governing.id}").get_data(as_text=True)
+    for other in (elsewhere, other_use, "0" * 32):
+        assert number not in adm.get(f"/shares?agreement={other}").get_data(as_text=True)

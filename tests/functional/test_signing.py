@@ -10,9 +10,12 @@ import zipfile
 from datetime import timedelta
 from typing import Any
 
+import openpyxl
+import pypdfium2
 import pytest
 from werkzeug.test import TestResponse
 
+from gateway.audit import queries as log
 from gateway.identity.models import Contact
 from gateway.signing import service
 from gateway.signing.models import Agreement
@@ -363,3 +366,41 @@ def test_hostile_words_stay_words(world: World) -> None:
     assert service.pdf_bytes(world.deps, agreement, actor=world.actor("adm"), now=world.now()).startswith(
         b"%PDF-"
     )
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx", "pdf"])
+def test_the_ledger_is_taken_away_as_a_file_and_the_log_knows(world: World, form: str) -> None:
+    made = drafted(world)
+    with world.deps.database.read() as session:
+        number = session.get_one(Agreement, made).number
+    aud = enter(world, "aud")
+    answer = aud.get(f"/agreements/ledger.{form}")
+    assert answer.status_code == 200
+    assert "attachment" in answer.headers["Content-Disposition"]
+    assert number in words_of(answer.get_data(), form)
+    none = aud.get(f"/agreements/ledger.{form}?state=LAPSED")
+    assert number not in words_of(none.get_data(), form)
+    entries = logged(world, "agreement.exported")
+    assert [(e.data["form"], e.data["rows"]) for e in entries] == [(form, 0), (form, 1)]
+
+
+def words_of(data: bytes, form: str) -> str:
+    if form == "csv":
+        return data.decode("utf-8-sig")
+    if form == "xlsx":
+        sheet = openpyxl.load_workbook(io.BytesIO(data)).active
+        return " ".join(str(cell.value) for row in sheet.iter_rows() for cell in row)
+    with pypdfium2.PdfDocument(data) as document:
+        return "".join(page.get_textpage().get_text_range() for page in document)
+
+
+def logged(world: World, event: str) -> list[Any]:
+    with world.deps.database.read() as session:
+        found = log.page(session, log.LogFilter(event=event), limit=50)
+    return list(found.entries)
+
+
+def test_the_ledger_leaves_only_with_its_readers(world: World) -> None:
+    assert enter(world, "biz.sj").get("/agreements/ledger.csv").status_code == 403
+    assert enter(world, "s1").get("/agreements/ledger.csv").status_code == 404
+    assert logged(world, "agreement.exported") == []

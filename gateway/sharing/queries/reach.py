@@ -6,11 +6,13 @@ from sqlalchemy import ColumnElement, false, or_, select, true
 from sqlalchemy.orm import Session
 
 from gateway.archive.models import Client
+from gateway.identity.models import Contact
 from gateway.identity.principals import holders
 from gateway.principal import Actor, Role
-from gateway.sharing.models import Approval, Share
+from gateway.sharing.models import Approval, Share, ShareContact
 from gateway.sharing.queries.results import Acts
 from gateway.sharing.rules import SHARE
+from gateway.signing.models import Agreement
 
 EVERYWHERE = (Role.ARC, Role.GM, Role.DGM, Role.ADM, Role.AUD)
 STOPPERS = (Role.GM, Role.DGM, Role.ADM, Role.ARC)
@@ -28,6 +30,16 @@ def visible_shares(actor: Actor) -> ColumnElement[bool]:
     if actor.has(Role.HOD) and actor.department is not None:
         mine.append(Share.department_id == actor.department)
     return or_(*mine)
+
+
+def rest_on(agreement: Agreement | None) -> ColumnElement[bool]:
+    """The condition under which a share could be released by this agreement: its organisation, clients and purposes."""
+    if agreement is None:
+        return false()
+    named = select(ShareContact.share_id).join(Contact, Contact.id == ShareContact.contact_id)
+    theirs = Share.id.in_(named.where(Contact.organisation_id == agreement.organisation_id))
+    covered = theirs & Share.purpose.in_(agreement.purposes)
+    return covered if agreement.clients is None else covered & Share.client_id.in_(agreement.clients)
 
 
 def may_see(share: Share, actor: Actor) -> bool:

@@ -176,6 +176,7 @@ class ShareFilter:
     state: str = ""
     purpose: str = ""
     organisation: str = ""
+    agreement: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from gateway.identity.models import Account, Contact, Department, Organisation
 from gateway.principal import Actor, Role
 from gateway.sharing.models import Approval, Bundle, Collection, Copy, Counter, Share, ShareContact, ShareItem
 from gateway.sharing.queries.partner import parts
-from gateway.sharing.queries.reach import acts, decides, is_masked, may_see, visible_shares
+from gateway.sharing.queries.reach import acts, decides, is_masked, may_see, rest_on, visible_shares
 from gateway.sharing.queries.results import (
     ApprovalLine,
     ContactLine,
@@ -52,6 +52,8 @@ def share_list(deps: Deps, asked: ShareFilter, *, actor: Actor, now: datetime) -
         named = select(ShareContact.share_id).join(Contact, Contact.id == ShareContact.contact_id)
         query = query.where(Share.id.in_(named.where(Contact.organisation_id == asked.organisation)))
     with deps.database.read() as session:
+        if asked.agreement:
+            query = query.where(rest_on(session.get(Agreement, asked.agreement)))
         rows = tuple(_row(session, share, actor, now) for share in session.scalars(query))
         names = select(Organisation.id, Organisation.name).order_by(Organisation.name)
         return ShareList(rows, tuple((i, name) for i, name in session.execute(names)))

@@ -42,6 +42,7 @@ def shares() -> Response:
         state=request.args.get("state", "") if request.args.get("state", "") in SHARE.states else "",
         purpose=request.args.get("purpose", "") if request.args.get("purpose", "") in PURPOSES else "",
         organisation=request.args.get("partner", "")[:32],
+        agreement=request.args.get("agreement", "")[:32],
     )
     found = queries.share_list(deps(), asked, actor=actor(), now=now())
     return page("sharing/shares.html", found=found, asked=asked, states=SHARE.states, purposes=PURPOSES)

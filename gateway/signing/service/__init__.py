@@ -3,6 +3,7 @@
 from gateway.signing.service.countersigning import countersign
 from gateway.signing.service.drafting import Scope, draft, send, void
 from gateway.signing.service.ending import partner_terminate, sweep, terminate
+from gateway.signing.service.exporting import export_ledger
 from gateway.signing.service.facts import FACTS
 from gateway.signing.service.papers import certificate_pdf, evidence_zip, page_webp, pdf_bytes
 from gateway.signing.service.pledging import accept_pledge
@@ -31,6 +32,7 @@ __all__ = [
     "draft_template",
     "ensure_default",
     "evidence_zip",
+    "export_ledger",
     "page_webp",
     "partner_terminate",
     "pdf_bytes",
