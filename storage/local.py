@@ -7,12 +7,24 @@ import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from storage.durable import sync_folder
 from storage.errors import Conflict, NotFound, Unavailable
-from storage.store import PIECE, Part, Stat, check_key, check_part, check_parts, check_prefix, clip, started
+from storage.store import (
+    PIECE,
+    OpenUpload,
+    Part,
+    Stat,
+    check_key,
+    check_part,
+    check_parts,
+    check_prefix,
+    clip,
+    started,
+)
 
 # No key has a segment that begins with a dot, so these names are out of every key's reach.
 _UPLOADS = ".uploads"
@@ -98,6 +110,35 @@ class LocalStore:
         with suppress(NotFound):
             _remove(self._upload(key, upload))
 
+    def uploads(self, key: str) -> Iterator[OpenUpload]:
+        """Yield the open uploads of the key; they are few, for each is a folder that a sweep removes."""
+        check_key(key)
+        for folder in self._upload_folders():
+            with suppress(NotFound):
+                self._upload(key, folder.name)
+                yield OpenUpload(folder.name, _touched(folder))
+
+    def sweep(self, before: datetime) -> int:
+        """Remove files written aside and never placed, and uploads that nobody has touched since `before`."""
+        swept = 0
+        for aside in _asides(self._root):
+            with suppress(NotFound), _trouble():
+                if _touched(aside) < before:
+                    aside.unlink()
+                    swept += 1
+        for folder in self._upload_folders():
+            with suppress(NotFound):
+                if _touched(folder) < before:
+                    _remove(folder)
+                    swept += 1
+        return swept
+
+    def _upload_folders(self) -> Sequence[Path]:
+        with _trouble():
+            return sorted(
+                path for path in (self._root / _UPLOADS).iterdir() if _UPLOAD_ID.fullmatch(path.name)
+            )
+
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
 
@@ -160,6 +201,29 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield entry
 
 
+def _asides(folder: Path) -> Iterator[Path]:
+    """Yield the files written aside, in the folders of objects and not in those of uploads."""
+    try:
+        with _trouble():
+            entries = list(folder.iterdir())
+    except NotFound:
+        return
+    for entry in entries:
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from _asides(entry)
+        elif entry.name.startswith(_ASIDE) and not entry.is_dir():
+            yield entry
+
+
+def _touched(path: Path) -> datetime:
+    """Return when a file, or anything in a folder, was last written; raises NotFound."""
+    with _trouble():
+        times = [path.stat().st_mtime]
+        if path.is_dir():
+            times += [inner.stat().st_mtime for inner in path.iterdir()]
+    return datetime.fromtimestamp(max(times), UTC)
+
+
 def _write(path: Path, fill: Callable[[BinaryIO], int], *, place: Callable[[Path, Path], None]) -> int:
     """Write a file aside, sync it, place it, sync the folder; return what `fill` counted.
 
@@ -220,7 +284,7 @@ def _same(source: BinaryIO, part: Part) -> bool:
 def _remove(folder: Path) -> None:
     """Remove an upload; its key goes first, so that a crash half-way leaves no open upload."""
     with _trouble(), suppress(FileNotFoundError):
-        (folder / "key").unlink()
+        (folder / "key").unlink(missing_ok=True)
         for path in folder.iterdir():
             path.unlink(missing_ok=True)
         folder.rmdir()

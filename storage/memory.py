@@ -4,17 +4,33 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
 
 from storage.errors import Conflict, NotFound
-from storage.store import PIECE, Part, Stat, check_key, check_part, check_parts, check_prefix, clip, started
+from storage.store import (
+    PIECE,
+    OpenUpload,
+    Part,
+    Stat,
+    check_key,
+    check_part,
+    check_parts,
+    check_prefix,
+    clip,
+    started,
+)
 
 Fault = Callable[[str, str], None]
+_CLOCK = partial(datetime.now, UTC)
 
 
 class MemoryStore:
     """Objects in a dictionary. `fault(operation, key)` is called first in every operation and may raise."""
 
-    def __init__(self, fault: Fault | None = None) -> None:
+    def __init__(self, fault: Fault | None = None, clock: Callable[[], datetime] = _CLOCK) -> None:
+        self._clock = clock
+        self._touched: dict[tuple[str, str], datetime] = {}
         self._fault = fault or (lambda operation, key: None)
         self._objects: dict[str, bytes] = {}
         self._uploads: dict[tuple[str, str], dict[int, bytes]] = {}
@@ -54,6 +70,7 @@ class MemoryStore:
         upload = secrets.token_hex(16)
         with self._lock:
             self._uploads[key, upload] = {}
+            self._touched[key, upload] = self._clock()
         return upload
 
     def put_part(self, key: str, upload: str, number: int, data: bytes) -> Part:
@@ -61,6 +78,7 @@ class MemoryStore:
         self._enter("put_part", key)
         with self._lock:
             self._open_upload(key, upload)[check_part(number)] = bytes(data)
+            self._touched[key, upload] = self._clock()
         return Part(number, _etag(data), len(data))
 
     def complete(self, key: str, upload: str, parts: Sequence[Part]) -> Stat:
@@ -82,6 +100,24 @@ class MemoryStore:
         self._enter("abort", key)
         with self._lock:
             self._uploads.pop((key, upload), None)
+
+    def uploads(self, key: str) -> Iterator[OpenUpload]:
+        """Yield the open uploads of the key."""
+        self._enter("uploads", key)
+        with self._lock:
+            found = [
+                OpenUpload(upload, self._touched[at, upload]) for at, upload in self._uploads if at == key
+            ]
+        return iter(found)
+
+    def sweep(self, before: datetime) -> int:
+        """Forget uploads that nobody has touched since `before`."""
+        self._fault("sweep", "")
+        with self._lock:
+            old = [place for place in self._uploads if self._touched[place] < before]
+            for place in old:
+                del self._uploads[place]
+        return len(old)
 
     def _enter(self, operation: str, key: str) -> None:
         self._fault(operation, check_key(key))

@@ -1,78 +1,55 @@
-"""Objects in an S3 bucket, by boto3: every call has a deadline, every refusal one of our names."""
+"""Objects in an S3 bucket, by boto3: streamed, never overwritten, read again where a connection broke."""
 
 import hashlib
 import itertools
 import secrets
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
-from storage.errors import Conflict, Corrupt, NotFound, StorageError, Unavailable
+from storage.errors import Conflict, NotFound, StorageError, Unavailable
 from storage.seal import cut
-from storage.store import PIECE, Part, Stat, check_key, check_part, check_parts, check_prefix, started
+from storage.store import (
+    PIECE,
+    OpenUpload,
+    Part,
+    Stat,
+    UploadJournal,
+    check_key,
+    check_part,
+    check_parts,
+    check_prefix,
+    started,
+)
+from storage.wire import DEADLINE_S, Wire, make_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+__all__ = ["PUT_PART", "S3Store", "connect", "make_client"]
+
 # What is buffered of a stream of unknown length: an object up to this size is one request.
 PUT_PART = 8 << 20
-DEADLINE_S = 15.0
-CONNECT_S = 3
-READ_S = 8
-
-_MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NoSuchVersion", "NotFound"})
-_CONFLICT = frozenset(
-    {"409", "412", "PreconditionFailed", "ConditionalRequestConflict", "InvalidPart", "InvalidPartOrder"}
-    | {"EntityTooSmall", "InvalidArgument", "ObjectLocked", "ParentIsObject", "XMinioParentIsObject"}
-)
-_CORRUPT = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XMinioInvalidObject"})
-
-# What a whole answer holds. An answer cut inside its headers is read as one without them, and an empty body
-# as an empty list: neither may pass for success.
-_WHOLE = {
-    "complete_multipart_upload": ("ETag",),
-    "create_multipart_upload": ("UploadId",),
-    "get_object": ("ETag", "ContentLength"),
-    "head_object": ("ETag", "ContentLength"),
-    "list_object_versions": ("Name",),
-    "list_objects_v2": ("Name",),
-    "put_object": ("ETag",),
-    "upload_part": ("ETag",),
-}
 
 
-def connect(endpoint: str, access_key: str, secret_key: str, region: str, bucket: str) -> "S3Store":
+def connect(
+    endpoint: str,
+    access_key: str,
+    secret_key: str,
+    region: str,
+    bucket: str,
+    *,
+    journal: UploadJournal | None = None,
+    locked: bool = False,
+) -> "S3Store":
     """Return a store on `bucket` at an endpoint URL; nothing is sent yet."""
-    return S3Store(make_client(endpoint, access_key, secret_key, region), bucket)
-
-
-def make_client(endpoint: str, access_key: str, secret_key: str, region: str) -> "S3Client":
-    """Return a boto3 client with the settings that S3Store relies on."""
-    config = Config(
-        signature_version="s3v4",
-        # The service's own retries know no deadline, so there are none; this module repeats its calls.
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        connect_timeout=CONNECT_S,
-        read_timeout=READ_S,
-        max_pool_connections=32,
-        s3={"addressing_style": "path"},
-        # Newer checksum headers are refused by older servers; the sealed layer authenticates every byte anyway.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-        region_name=region,
-        config=config,
-    )
+    client = make_client(endpoint, access_key, secret_key, region)
+    return S3Store(client, bucket, journal=journal, locked=locked)
 
 
 class S3Store:
@@ -81,17 +58,29 @@ class S3Store:
     That writes never overwrite rests on the server's honouring `If-None-Match: *`, as MinIO and SeaweedFS do.
     A call that fails by network or by the server's own fault is repeated until `deadline_s` seconds have gone,
     so an operation on one request ends within the deadline and one more request time-out.
+
+    `locked` is for buckets with object lock: there nobody can delete a version before its time, yet anybody with
+    rights can write over a key or hide it behind a delete marker. So the first version of a key is the object, for
+    reading, for listing and for refusing to write again. `journal` hears of every upload in parts.
     """
 
     def __init__(
-        self, client: "S3Client", bucket: str, prefix: str = "", deadline_s: float = DEADLINE_S
+        self,
+        client: "S3Client",
+        bucket: str,
+        prefix: str = "",
+        deadline_s: float = DEADLINE_S,
+        *,
+        journal: UploadJournal | None = None,
+        locked: bool = False,
     ) -> None:
-        self._client, self._bucket, self._prefix = client, bucket, prefix
-        self._deadline_s = deadline_s
+        self._wire, self._prefix = Wire(client, bucket, deadline_s), prefix
+        self._journal, self._locked = journal, locked
 
     def put(self, key: str, chunks: Iterable[bytes]) -> Stat:
         """Store the joined chunks: one request up to PUT_PART bytes, an upload in parts above."""
         name, pieces = self._name(key), cut(chunks, PUT_PART)
+        self._refuse_hidden(name)
         begun = list(itertools.islice(pieces, 2))
         if len(begun) == 1:
             return self._put_whole(key, name, begun[0])
@@ -104,7 +93,7 @@ class S3Store:
         return started(self._pieces(self._name(key), start, length))
 
     def stat(self, key: str) -> Stat:
-        """Return size and newest version."""
+        """Return size and version: the newest, or the first where the bucket is locked."""
         found = self._head(self._name(key))
         return Stat(key, found["ContentLength"], found.get("VersionId"))
 
@@ -112,13 +101,16 @@ class S3Store:
         """Delete every version and marker of the key; Unavailable when a lock or the rights forbid it."""
         name = self._name(key)
         for version in list(self._versions(name)):
-            self._call("delete_object", Key=name, VersionId=version)
+            self._wire.call("delete_object", Key=name, VersionId=version)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """Yield objects page by page."""
         asked: dict[str, Any] = {"Prefix": self._prefix + check_prefix(prefix)}
+        if self._locked:
+            yield from self._list_first(asked["Prefix"])
+            return
         while True:
-            page = self._call("list_objects_v2", **asked)
+            page = self._wire.call("list_objects_v2", **asked)
             for found in page.get("Contents", []):
                 yield Stat(found["Key"][len(self._prefix) :], found["Size"], None)
             if not page.get("IsTruncated"):
@@ -126,51 +118,120 @@ class S3Store:
             asked["ContinuationToken"] = page["NextContinuationToken"]
 
     def begin(self, key: str) -> str:
-        """Open an upload in parts."""
+        """Open an upload in parts, noted before the server is asked: what a lost answer leaves is found by its key."""
         name = self._name(key)
-        return str(self._call("create_multipart_upload", Key=name)["UploadId"])
+        note = self._journal.beginning(key) if self._journal else ""
+        upload = str(self._wire.call("create_multipart_upload", Key=name)["UploadId"])
+        if self._journal:
+            self._journal.begun(note, upload)
+        return upload
 
     def put_part(self, key: str, upload: str, number: int, data: bytes) -> Part:
         """Store one part."""
         asked: dict[str, Any] = {"Key": self._name(key), "UploadId": upload, "PartNumber": check_part(number)}
-        done = self._call("upload_part", Body=data, **asked)
+        done = self._wire.call("upload_part", Body=data, **asked)
         return Part(number, done["ETag"].strip('"'), len(data))
 
     def complete(self, key: str, upload: str, parts: Sequence[Part]) -> Stat:
         """Join the parts unless the key exists."""
         name = self._name(key)
         listed: Any = [{"PartNumber": part.number, "ETag": part.etag} for part in check_parts(parts)]
+        asked: dict[str, Any] = {"Key": name, "UploadId": upload, "MultipartUpload": {"Parts": listed}}
         try:
-            done = self._call(
-                "complete_multipart_upload",
-                Key=name,
-                UploadId=upload,
-                MultipartUpload={"Parts": listed},
-                IfNoneMatch="*",
-            )
+            self._refuse_hidden(name)
+            done = self._wire.call("complete_multipart_upload", **asked, IfNoneMatch="*")
+            stat = Stat(key, sum(part.size for part in parts), done.get("VersionId"))
         except (NotFound, Conflict) as refusal:
             # The first call may have joined them although its answer was lost.
-            return self._completed(key, name, parts, refusal)
-        return Stat(key, sum(part.size for part in parts), done.get("VersionId"))
+            stat = self._completed(key, name, parts, refusal)
+        self._over(key, upload)
+        return stat
 
     def abort(self, key: str, upload: str) -> None:
         """Forget the upload."""
         name = self._name(key)
         with suppress(NotFound):
-            self._call("abort_multipart_upload", Key=name, UploadId=upload)
+            self._wire.call("abort_multipart_upload", Key=name, UploadId=upload)
+        self._over(key, upload)
+
+    def uploads(self, key: str) -> Iterator[OpenUpload]:
+        """Yield the key's open uploads; MinIO lists them for an exact key only."""
+        name = self._name(key)
+        asked: dict[str, Any] = {"Prefix": name}
+        while True:
+            page = self._wire.call("list_multipart_uploads", **asked)
+            for found in page.get("Uploads", []):
+                if found["Key"] == name:
+                    yield OpenUpload(found["UploadId"], self._touched(name, found))
+            if not page.get("IsTruncated"):
+                return
+            asked |= {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def sweep(self, before: datetime) -> int:
+        """Find nothing by itself: uploads are listed by key, and the keys stand in the journal."""
+        return 0
+
+    def _touched(self, name: str, found: Any) -> datetime:
+        """Return when an upload was begun or last given a part."""
+        times: deque[datetime] = deque([found["Initiated"]])
+        asked: dict[str, Any] = {"Key": name, "UploadId": found["UploadId"]}
+        while True:
+            try:
+                page = self._wire.call("list_parts", **asked)
+            except NotFound:
+                break
+            times.extend(part["LastModified"] for part in page.get("Parts", []))
+            if not page.get("IsTruncated"):
+                break
+            asked["PartNumberMarker"] = page["NextPartNumberMarker"]
+        return max(times).astimezone(UTC)
+
+    def _over(self, key: str, upload: str) -> None:
+        if self._journal:
+            self._journal.over(key, upload)
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
 
     def _head(self, name: str) -> Any:
-        return self._call("head_object", Key=name)
+        return self._wire.call("head_object", Key=name, **self._version(name))
+
+    def _version(self, name: str) -> dict[str, Any]:
+        """Return which version a request has to name: none, or the first of a locked key; raises NotFound."""
+        if not self._locked:
+            return {}
+        first = next(iter(self._firsts(name, exact=True)), None)
+        if first is None:
+            raise NotFound("no such object or upload")
+        return {"VersionId": first["VersionId"]}
+
+    def _refuse_hidden(self, name: str) -> None:
+        """Raise Conflict when a locked key has a version, also one behind a delete marker, which the server allows."""
+        if self._locked and next(iter(self._firsts(name, exact=True)), None) is not None:
+            raise Conflict("the key exists")
+
+    def _list_first(self, prefix: str) -> Iterator[Stat]:
+        for found in self._firsts(prefix, exact=False):
+            yield Stat(found["Key"][len(self._prefix) :], found["Size"], found["VersionId"])
+
+    def _firsts(self, prefix: str, *, exact: bool) -> Iterator[Any]:
+        """Yield the first version of each key with the prefix (or of that key): versions come newest first."""
+        oldest: Any = None
+        for found in self._entries(prefix, ("Versions",)):
+            if oldest is not None and found["Key"] != oldest["Key"]:
+                yield oldest
+            if exact and found["Key"] != prefix:
+                return
+            oldest = found
+        if oldest is not None:
+            yield oldest
 
     def _put_whole(self, key: str, name: str, data: bytes) -> Stat:
         """Store one small object. The mark tells our own first attempt, whose answer was lost, from another's object."""
         mark = secrets.token_hex(16)
         asked: dict[str, Any] = {"Key": name, "Metadata": {"put": mark}, "IfNoneMatch": "*"}
         try:
-            done = self._call("put_object", Body=data, **asked)
+            done = self._wire.call("put_object", Body=data, **asked)
         except Conflict:
             found = self._head(name)
             if found["Metadata"].get("put") != mark:
@@ -201,23 +262,29 @@ class S3Store:
         return Stat(key, found["ContentLength"], found.get("VersionId"))
 
     def _versions(self, name: str) -> Iterator[str]:
-        asked: dict[str, Any] = {"Prefix": name}
+        """Yield the id of every version and delete marker of exactly this key."""
+        for found in self._entries(name, ("Versions", "DeleteMarkers")):
+            if found["Key"] == name:
+                yield found["VersionId"]
+
+    def _entries(self, prefix: str, kinds: tuple[str, ...]) -> Iterator[Any]:
+        asked: dict[str, Any] = {"Prefix": prefix}
         while True:
-            page = self._call("list_object_versions", **asked)
-            for found in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-                if found["Key"] == name:
-                    yield found["VersionId"]
+            page = self._wire.call("list_object_versions", **asked)
+            for kind in kinds:
+                yield from page.get(kind, [])
             if not page.get("IsTruncated"):
                 return
             asked |= {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
 
     def _pieces(self, name: str, start: int, length: int | None) -> Iterator[bytes]:
-        first = self._get(name, start, length)
+        version = self._version(name)
+        first = self._get(name, version, start, length)
         if first is None or length == 0:
             yield b""
             return
         etag, left, at = first["ETag"], first["ContentLength"], start
-        body, until, begun = first["Body"], time.monotonic() + self._deadline_s, False
+        body, until, begun = first["Body"], time.monotonic() + self._wire.deadline_s, False
         while True:
             with closing(body):
                 if not begun:
@@ -227,7 +294,7 @@ class S3Store:
                     while left and (piece := body.read(min(PIECE, left))):
                         at, left = at + len(piece), left - len(piece)
                         yield piece
-                        until = time.monotonic() + self._deadline_s
+                        until = time.monotonic() + self._wire.deadline_s
                 except (BotoCoreError, OSError):
                     pass
             if not left:
@@ -235,58 +302,27 @@ class S3Store:
             # Progress, not the whole reading, has the deadline: a reader may take hours over a large object.
             if time.monotonic() > until:
                 raise Unavailable("the object ended early")
-            body = self._again(name, at, left, etag)
+            body = self._again(name, version, at, left, etag)
 
-    def _get(self, name: str, start: int, length: int | None) -> Any:
+    def _get(self, name: str, version: dict[str, Any], start: int, length: int | None) -> Any:
         """Begin to read; None when the object holds no byte of the range."""
+        asked: dict[str, Any] = {"Key": name, **version}
         if length == 0:
-            return self._head(name)
-        asked: dict[str, Any] = {"Key": name}
+            return self._wire.call("head_object", **asked)
         if start or length is not None:
             end = "" if length is None else str(start + length - 1)
             asked["Range"] = f"bytes={start}-{end}"
-        return self._call("get_object", **asked, empty=("InvalidRange", "416"))
+        return self._wire.call("get_object", **asked, empty=("InvalidRange", "416"))
 
-    def _again(self, name: str, at: int, left: int, etag: str) -> Any:
+    def _again(self, name: str, version: dict[str, Any], at: int, left: int, etag: str) -> Any:
         """Go on reading the same version; Conflict when another has its name now."""
-        asked: dict[str, Any] = {"Key": name, "Range": f"bytes={at}-{at + left - 1}", "IfMatch": etag}
-        return self._call("get_object", **asked)["Body"]
-
-    def _call(self, operation: str, *, empty: tuple[str, ...] = (), **asked: Any) -> Any:
-        """Send a request until it is answered or the deadline has gone; return None for a code in `empty`."""
-        until, pause = time.monotonic() + self._deadline_s, 0.1
-        refusal: StorageError
-        while True:
-            try:
-                answer = getattr(self._client, operation)(Bucket=self._bucket, **asked)
-                if all(field in answer for field in _WHOLE.get(operation, ())):
-                    return answer
-                refusal, passing = Unavailable("the store's answer was cut short"), True
-            except ClientError as error:
-                if error.response["Error"].get("Code") in empty:
-                    return None
-                refusal, passing = _named(error)
-            except (BotoCoreError, OSError):
-                refusal, passing = Unavailable("the store did not answer"), True
-            pause = min(2.0, pause * 2) * (1 + secrets.randbelow(100) / 100)
-            if not passing or time.monotonic() + pause > until:
-                raise refusal from None
-            time.sleep(pause)
-
-
-def _named(error: ClientError) -> tuple[StorageError, bool]:
-    """Return our error for the server's, and whether it may pass; its own text may name bucket and key."""
-    code = str(error.response["Error"].get("Code", ""))
-    status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-    if code in _MISSING:
-        return NotFound("no such object or upload"), False
-    if code in _CONFLICT:
-        return Conflict("the key exists or the parts do not fit"), False
-    if code in _CORRUPT:
-        return Corrupt("the bytes changed on their way"), False
-    if status >= 500 or status == 429 or code in {"RequestTimeout", "SlowDown", "RequestTimeTooSkewed"}:
-        return Unavailable("the store is not to be had now"), True
-    return Unavailable(f"the store refused: {code[:40]}"), False
+        asked: dict[str, Any] = {
+            "Key": name,
+            **version,
+            "Range": f"bytes={at}-{at + left - 1}",
+            "IfMatch": etag,
+        }
+        return self._wire.call("get_object", **asked)["Body"]
 
 
 def _released(pieces: list[bytes]) -> Iterator[bytes]:

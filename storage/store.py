@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from storage.errors import Conflict, InvalidKey
@@ -33,6 +34,33 @@ class Part:
     number: int
     etag: str
     size: int
+
+
+@dataclass(frozen=True)
+class OpenUpload:
+    """An upload that is neither joined nor forgotten: its id, and when it was begun or last given a part (UTC)."""
+
+    upload: str
+    touched: datetime
+
+
+class UploadJournal(Protocol):
+    """Where a store that cannot list all its open uploads notes them, so that what a crash leaves is found again.
+
+    Methods raise Unavailable when nothing could be noted; then no upload is begun.
+    """
+
+    def beginning(self, key: str) -> str:
+        """Note, durably, that an upload of this key is about to be begun; return the note's id."""
+        ...
+
+    def begun(self, note: str, upload: str) -> None:
+        """Add the upload's id, now that the server has given it."""
+        ...
+
+    def over(self, key: str, upload: str) -> None:
+        """Forget the note: the upload is joined or forgotten. Never raises; a note too many is swept later."""
+        ...
 
 
 class ObjectStore(Protocol):
@@ -85,6 +113,18 @@ class ObjectStore(Protocol):
 
     def abort(self, key: str, upload: str) -> None:
         """Forget the upload and its parts; an unknown upload is not an error."""
+        ...
+
+    def uploads(self, key: str) -> Iterator[OpenUpload]:
+        """Yield the open uploads of exactly this key."""
+        ...
+
+    def sweep(self, before: datetime) -> int:
+        """Forget what crashes left behind and nobody has touched since `before` (aware UTC); return how many pieces.
+
+        Only what the store can find by itself: an S3 server lists open uploads by key, so there they are swept
+        from a journal. Nothing that can be read under a key is ever touched.
+        """
         ...
 
 
