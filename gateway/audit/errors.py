@@ -7,7 +7,8 @@ SealGateError
     ├── MalformedProof   a receipt, export or consistency file that cannot be read
     ├── BadSignature     no known key vouches for the note, or a known key's signature is wrong
     ├── BadProof         hashes that do not lead to the signed root
-    └── LogDamaged       the stored log contradicts itself or what was signed; nothing more is signed
+    ├── LogDamaged       the stored log contradicts itself or what was signed; nothing more is signed
+    └── WitnessUnavailable  a cosignature that a checkpoint needs is not to be had; nothing may rest on it
 """
 
 from gateway.errors import SealGateError
@@ -61,3 +62,9 @@ class LogDamaged(AuditError):
     """The stored log contradicts itself or an earlier checkpoint."""
 
     code = "AUDIT_DAMAGED"
+
+
+class WitnessUnavailable(AuditError):
+    """No cosignature, so no usable checkpoint and no bytes (policy.md §4, LOG)."""
+
+    code = "AUDIT_WITNESS"

@@ -1,44 +1,31 @@
-"""The log of one installation: numbers waiting entries, signs checkpoints, hands out receipts."""
+"""The log of one installation: has waiting entries numbered and signed, waits for checkpoints, hands out receipts."""
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Table, bindparam, func, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import func, or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from gateway.audit import note, proof, tiles, tree
-from gateway.audit.errors import AuditError, LogDamaged
-from gateway.audit.models import Checkpoint, Leaf, Lease
+from gateway.audit.cosign import Cosign
+from gateway.audit.errors import AuditError, WitnessUnavailable
+from gateway.audit.models import Checkpoint, Leaf
+from gateway.audit.sequencer import LEASE_TIME, CheckpointView, Sequencer, Turn
 from gateway.audit.signer import Signer
-from gateway.db import Database, new_id
+from gateway.db import Database
 from gateway.errors import Unavailable
 
-LEASE = "sequencer"
-LEASE_TIME = timedelta(seconds=10)
-BATCH = 5_000
 UNNUMBERED_LIMIT_S = 60.0
-_POLL_S = 0.02
-
-
-@dataclass(frozen=True)
-class CheckpointView:
-    """A signed tree head: number of entries, root (32 bytes), the signed note, when it was made or confirmed."""
-
-    size: int
-    root: bytes
-    note: str
-    at: datetime
+_POLL_S = 0.01
 
 
 @dataclass(frozen=True)
 class Health:
-    """Whether the log can be written; seconds that the oldest entry waits for its number; age of the last checkpoint."""
+    """Whether the log can be written; seconds that the oldest entry waits for a usable checkpoint; age of the last one."""
 
     writable: bool
     oldest_unnumbered_s: float
@@ -49,8 +36,12 @@ class Health:
 class Log:
     """Any process may hold one; the lease in the database lets one at a time number entries.
 
-    `publish` is told of every new checkpoint after its commit, in the thread that made it, and must not raise. `lease_time` is
-    how long a holder may take before another replaces it.
+    `publish` is told of every new usable checkpoint after its commit, in the thread that made it, and must not raise; the view's
+    `old` and `size` say which entries are new since the usable checkpoint before it. `cosign` makes a witness's line a condition:
+    a checkpoint is stored first (`usable_at` None in its row), the witness is asked outside of every transaction, and only the
+    note that comes back makes it usable; until then nothing here shows it, no receipt is made under it, no wait ends with it, and
+    a wait ends with Unavailable("LOG") when the witness cannot be had. `lease_time` is how long a holder may take, the witness
+    included, before another replaces it.
     """
 
     def __init__(
@@ -60,19 +51,20 @@ class Log:
         *,
         origin: str,
         publish: Callable[[CheckpointView], None] | None = None,
+        cosign: Cosign | None = None,
         lease_time: timedelta = LEASE_TIME,
     ) -> None:
         if signer.name != origin:
             raise ValueError("the key's name is not the log's origin")
         self._database = database
         self._signer = signer
-        self._origin = origin
         self._publish = publish
-        self._lease_time = lease_time
-        self._holder = new_id()
+        self._cosign = cosign
+        self._sequencer = Sequencer(
+            signer, sqlite_engine=database.is_sqlite, lease_time=lease_time, witnessed=cosign is not None
+        )
         self._turn = threading.Condition()
         self._busy = False
-        self._highest: note.TreeHead | None = None
 
     @property
     def vkey(self) -> str:
@@ -80,50 +72,41 @@ class Log:
         return self._signer.vkey
 
     def sequence(self, *, now: datetime) -> int:
-        """Numbers waiting entries in commit order and signs one checkpoint, all in one transaction; returns how many.
+        """Numbers waiting entries and signs one checkpoint, all in one transaction; returns how many.
 
-        0 also when another holder's lease runs. Raises LogDamaged, signing nothing, when the stored log contradicts the last
-        checkpoint.
+        0 also when another holder's lease runs. A checkpoint that still lacks its cosignature is brought to the witness again.
+        Raises LogDamaged, signing nothing, when the stored log contradicts the last checkpoint; WitnessUnavailable when the
+        entries have their numbers but the checkpoint over them may not be used yet.
         """
-        self._outside()
-        with self._database.write() as session:
-            if not self._take(session, now):
-                return 0
-            made, count = self._number(session, now)
-            self._release(session)
-        if made is not None:
-            self._announce(made)
-        return count
+        done = self._work(now, beat=False)
+        return done.count if done is not None else 0
 
     def heartbeat(self, *, now: datetime) -> CheckpointView | None:
         """A checkpoint even when nothing happened: numbers what waits, else confirms the last one (of size 0 at first).
 
-        It is published in either case. None while another holder's lease runs.
+        It is published in either case, and cosigned anew where a witness is required. None while another holder's lease runs, or
+        when a larger checkpoint was confirmed meanwhile. Raises what `sequence` raises.
         """
-        self._outside()
-        with self._database.write() as session:
-            if not self._take(session, now):
-                return None
-            made = self._number(session, now)[0] or self._sign(session, self._last(session), now)
-            self._release(session)
-        self._announce(made)
-        return made
+        done = self._work(now, beat=True)
+        return done.last if done is not None else None
 
     def await_checkpoint(self, leaf_id: str, *, now: datetime, deadline_s: float = 10.0) -> CheckpointView:
-        """Waits until a signed checkpoint covers the entry, sequencing itself whenever nobody else does.
+        """Waits until a usable checkpoint covers the entry, sequencing itself whenever nobody else does.
 
-        Raises Unavailable when there is none within `deadline_s` seconds, or the database or the log fails.
+        Raises Unavailable when there is none within `deadline_s` seconds, or the database, the log or the witness fails.
         """
         self._outside()
-        end = time.monotonic() + deadline_s
+        start = time.monotonic()
+        end = start + deadline_s
         try:
             while True:
                 view = self._covering(leaf_id)
                 if view is not None:
                     return view
-                if time.monotonic() >= end:
+                waited = time.monotonic() - start
+                if waited >= deadline_s:
                     raise Unavailable("LOG")
-                self._advance(now, end)
+                self._advance(now + timedelta(seconds=waited), end)
         except (SQLAlchemyError, AuditError) as error:
             raise Unavailable("LOG") from error
 
@@ -160,12 +143,11 @@ class Log:
         writable = self._writable()
         try:
             with self._database.read() as session:
-                oldest = session.scalar(select(func.min(Leaf.at)).where(Leaf.seq.is_(None)))
-                last = session.scalar(select(func.max(Checkpoint.at)))
+                oldest, last = _waiting_since(session), _latest(session)
         except SQLAlchemyError:
             return Health(writable=False, oldest_unnumbered_s=0.0, checkpoint_age_s=None, ok=False)
         waiting = max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0
-        age = (now - last).total_seconds() if last is not None else None
+        age = (now - last.at).total_seconds() if last is not None else None
         return Health(writable, waiting, age, ok=writable and waiting <= UNNUMBERED_LIMIT_S)
 
     def _writable(self) -> bool:
@@ -183,6 +165,49 @@ class Log:
         # Inside a transaction the caller's own entry is not committed, and numbering would hold everybody's lock.
         if self._database.writing:
             raise RuntimeError("the log is numbered outside of transactions")
+
+    def _work(self, now: datetime, *, beat: bool) -> Turn | None:
+        self._outside()
+        with self._database.write() as session:
+            if not self._sequencer.take(session, now):
+                return None
+            done = self._sequencer.turn(session, now, beat=beat)
+            if self._cosign is None or done is None:
+                self._sequencer.release(session)
+        if done is None:
+            return None
+        self._sequencer.saw(done.last)
+        if not done.usable:
+            done = self._have_cosigned(done, now)
+        if done is not None and self._publish is not None:
+            self._publish(done.last)
+        return done
+
+    def _have_cosigned(self, done: Turn, now: datetime) -> Turn | None:
+        made, confirmed = done.last, False
+        try:
+            cosigned = self._ask(made)
+            with self._database.write() as session:
+                confirmed = self._sequencer.confirm(session, made.size, cosigned, now)
+        finally:
+            with self._database.write() as session:
+                self._sequencer.release(session)
+        return replace(done, last=replace(made, note=cosigned), usable=True) if confirmed else None
+
+    def _ask(self, made: CheckpointView) -> str:
+        def extend(size: int) -> list[bytes]:
+            with self._database.read() as session:
+                return tree.consistency(tiles.Tiles(session).node, size, made.size)
+
+        if self._cosign is None:
+            return made.note
+        old = made.old or 0
+        cosigned = self._cosign(old, extend(old), made.note, extend=extend)
+        mine, theirs = note.parse(made.note), note.parse(cosigned)
+        # The witness adds lines; it never changes what is signed nor takes the log's own line away.
+        if theirs.text != mine.text or not set(mine.signatures) < set(theirs.signatures):
+            raise WitnessUnavailable("what came back is not the checkpoint with a cosignature")
+        return cosigned
 
     def _advance(self, now: datetime, end: float) -> None:
         with self._turn:
@@ -203,116 +228,29 @@ class Log:
 
     def _covering(self, leaf_id: str) -> CheckpointView | None:
         with self._database.read() as session:
-            leaf = session.get(Leaf, leaf_id)
+            leaf = session.execute(select(Leaf.seq).where(Leaf.id == leaf_id)).first()
             if leaf is None:
                 raise Unavailable("LOG")
             row = covering(session, leaf.seq) if leaf.seq is not None else None
             return _view(row) if row is not None else None
 
-    def _take(self, session: Session, now: datetime) -> bool:
-        # The row lock is held to the end of the transaction, so two processes never number at once whatever their clocks say.
-        lease = self._lease(session)
-        if lease is None:
-            return False
-        if lease.holder not in (None, self._holder) and lease.until is not None and lease.until > now:
-            return False
-        lease.holder, lease.until = self._holder, now + self._lease_time
-        if not self._database.is_sqlite:
-            # The server itself ends the transaction of a holder that stalls, and with it the row lock.
-            limit = int(self._lease_time.total_seconds() * 1000)
-            session.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {limit}"))
-        return True
 
-    def _lease(self, session: Session) -> Lease | None:
-        query = select(Lease).where(Lease.name == LEASE).with_for_update(skip_locked=True)
-        found = session.scalar(query.execution_options(populate_existing=True))
-        if found is None:
-            values = {"name": LEASE, "holder": None, "until": None}
-            dialect: Any = sqlite if self._database.is_sqlite else postgresql
-            session.execute(dialect.insert(Lease).values(values).on_conflict_do_nothing())
-            found = session.scalar(query)
-        return found
-
-    def _release(self, session: Session) -> None:
-        lease = session.get(Lease, LEASE)
-        if lease is not None:
-            lease.holder, lease.until = None, None
-
-    def _number(self, session: Session, now: datetime) -> tuple[CheckpointView | None, int]:
-        query = select(Leaf.arrival, Leaf.body).where(Leaf.seq.is_(None)).order_by(Leaf.arrival).limit(BATCH)
-        waiting = session.execute(query).all()
-        if not waiting:
-            return None, 0
-        last = self._last(session)
-        hashes = [tree.leaf_hash(row.body) for row in waiting]
-        _fill(session, last.size, [row.arrival for row in waiting], hashes)
-        tiles.append(session, last.size, hashes)
-        session.flush()
-        size = last.size + len(hashes)
-        head = note.TreeHead(self._origin, size, tree.root(tiles.Tiles(session).node, size))
-        return self._sign(session, head, now), len(hashes)
-
-    def _last(self, session: Session) -> note.TreeHead:
-        """The tree so far, checked: what is to be extended must be what was signed, or nothing more is signed."""
-        row = _latest(session)
-        if row is None:
-            head = note.TreeHead(self._origin, 0, tree.EMPTY_ROOT)
-        else:
-            head = note.open_checkpoint(row.note, [self._signer.key])
-        if row is not None and (row.size, row.root) != (head.size, head.root):
-            raise LogDamaged("a checkpoint's row differs from what was signed")
-        highest = session.scalar(select(func.max(Leaf.seq)))
-        if (highest is None and head.size) or (highest is not None and highest + 1 != head.size):
-            raise LogDamaged("entries and the last checkpoint do not fit")
-        node = tiles.Tiles(session).node
-        if tree.root(node, head.size) != head.root:
-            raise LogDamaged("the stored tree is not the signed one")
-        # What this process has seen signed must still be the beginning, whatever the database now says.
-        seen = self._highest
-        if seen is not None and (head.size < seen.size or tree.root(node, seen.size) != seen.root):
-            raise LogDamaged("a signed checkpoint is gone")
-        return head
-
-    def _sign(self, session: Session, head: note.TreeHead, now: datetime) -> CheckpointView:
-        view = CheckpointView(head.size, head.root, self._signer.sign(head.text()), now)
-        row = session.get(Checkpoint, head.size)
-        if row is None:
-            session.add(Checkpoint(size=view.size, root=view.root, note=view.note, at=now))
-        else:
-            row.at = now
-        return view
-
-    def _announce(self, made: CheckpointView) -> None:
-        with self._turn:
-            if self._highest is None or made.size > self._highest.size:
-                self._highest = note.TreeHead(self._origin, made.size, made.root)
-        if self._publish is not None:
-            self._publish(made)
-
-
-def _fill(session: Session, size: int, arrivals: Sequence[int], hashes: Sequence[bytes]) -> None:
-    table: Table = Leaf.__table__  # type: ignore[assignment]
-    statement = (
-        update(table)
-        .where(table.c.arrival == bindparam("b_arrival"))
-        .values(seq=bindparam("b_seq"), leaf_hash=bindparam("b_hash"))
-    )
-    rows = [
-        {"b_arrival": arrival, "b_seq": size + i, "b_hash": digest}
-        for i, (arrival, digest) in enumerate(zip(arrivals, hashes, strict=True))
-    ]
-    session.connection().execute(statement, rows)
+def _waiting_since(session: Session) -> datetime | None:
+    last = _latest(session)
+    beyond = Leaf.seq >= (last.size if last is not None else 0)
+    return session.scalar(select(func.min(Leaf.at)).where(or_(Leaf.seq.is_(None), beyond)))
 
 
 def _latest(session: Session) -> Checkpoint | None:
-    query = select(Checkpoint).order_by(Checkpoint.size.desc()).limit(1)
+    usable = select(Checkpoint).where(Checkpoint.usable_at.is_not(None))
+    query = usable.order_by(Checkpoint.size.desc()).limit(1)
     return session.scalar(query.execution_options(populate_existing=True))
 
 
 def covering(session: Session, seq: int) -> Checkpoint | None:
-    """The first checkpoint whose tree holds the entry with this number."""
-    query = select(Checkpoint).where(Checkpoint.size > seq).order_by(Checkpoint.size).limit(1)
-    return session.scalar(query)
+    """The first usable checkpoint whose tree holds the entry with this number."""
+    usable = select(Checkpoint).where(Checkpoint.usable_at.is_not(None), Checkpoint.size > seq)
+    return session.scalar(usable.order_by(Checkpoint.size).limit(1))
 
 
 def _view(row: Checkpoint) -> CheckpointView:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gateway.db import Base
@@ -66,7 +66,11 @@ class Tile(Base):
 
 
 class Checkpoint(Base):
-    """A signed tree head; `at` is when it was last made or confirmed by a heartbeat."""
+    """A signed tree head; `at` is when it was last made or confirmed by a heartbeat.
+
+    `usable_at` is when something might rest on it: at once where no witness is required, else when `note` had got its
+    cosignatures. While it is None the checkpoint only fixes what may be signed next; nobody is told of it.
+    """
 
     __tablename__ = "audit_checkpoint"
 
@@ -74,6 +78,7 @@ class Checkpoint(Base):
     root: Mapped[bytes] = mapped_column(LargeBinary(32))
     note: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime]
+    usable_at: Mapped[datetime | None]
 
 
 class Lease(Base):
@@ -95,3 +100,45 @@ class StrangerCount(Base):
     code: Mapped[str] = mapped_column(String(80), primary_key=True)
     count: Mapped[int] = mapped_column(Integer)
     flushed: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class Term(Base):
+    """One searchable fact of a numbered entry, known only by its keyed digest: its event, an object it concerns, who acted.
+
+    Derived from the entries and never trusted for what they say. `subject` names whose fact it is (a label), where it is a
+    person's; such rows go with the person. The table is clustered by term and number, so a page is one range of it.
+    """
+
+    __tablename__ = "audit_term"
+    __table_args__ = (
+        Index(
+            "ix_audit_term_subject",
+            "subject",
+            sqlite_where=text("subject IS NOT NULL"),
+            postgresql_where=text("subject IS NOT NULL"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    term: Mapped[bytes] = mapped_column(LargeBinary(16), primary_key=True)
+    seq: Mapped[int] = mapped_column(_Big, primary_key=True, autoincrement=False)
+    subject: Mapped[str | None] = mapped_column(String(200))
+
+
+class Hour(Base):
+    """The first and the last number among the entries whose time lies in one hour: how a time is found among numbers."""
+
+    __tablename__ = "audit_hour"
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    first: Mapped[int] = mapped_column(_Big)
+    last: Mapped[int] = mapped_column(_Big)
+
+
+class Indexed(Base):
+    """How far the terms reach: entries below `size` can be searched. Its row is locked by whoever adds or erases terms."""
+
+    __tablename__ = "audit_indexed"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    size: Mapped[int] = mapped_column(_Big, default=0)

@@ -13,8 +13,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from gateway.audit.leaf import JSON, SALT_BYTES, Entry, commitment, storable
-from gateway.audit.log import CheckpointView, Health, Log
-from gateway.audit.models import Leaf, Personal, StrangerCount
+from gateway.audit.log import Health, Log
+from gateway.audit.models import Indexed, Leaf, Personal, StrangerCount, Term
+from gateway.audit.sequencer import CheckpointView
 from gateway.db import Database, new_id
 from gateway.principal import SYSTEM, Actor
 
@@ -225,11 +226,14 @@ def _flush(session: Session, row: StrangerCount, now: datetime) -> str:
 
 
 def erase(session: Session, subject: str) -> int:
-    """Removes every salt and value of a person (a label such as `contact:…`); returns how many fields went.
+    """Removes every salt, value and search term of a person (a label such as `contact:…`); returns how many fields went.
 
     The entries and their commitments stay, so every proof still holds; nobody can tell any more whom they speak of.
     """
     subject = _cut(subject)
     gone = session.execute(delete(Personal).where(Personal.subject == subject)).rowcount  # type: ignore[attr-defined]
     session.execute(update(Leaf).where(Leaf.actor == subject).values(actor=None))
+    # Whoever adds terms holds this lock, so that none of them is made of values read before they went.
+    session.execute(select(Indexed.name).with_for_update()).all()
+    session.execute(delete(Term).where(Term.subject == subject))
     return int(gone)

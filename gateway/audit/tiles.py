@@ -1,7 +1,10 @@
 """The stored tree: complete subtree hashes in tiles of 256, so that growing it by n costs n hashes and a proof reads few rows."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from sqlalchemy import select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from gateway.audit import tree
@@ -11,6 +14,7 @@ from gateway.audit.models import Tile
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
 _TILE_BYTES = WIDTH * tree.HASH_BYTES
+_Place = tuple[int, int]
 
 
 class Tiles:
@@ -18,61 +22,98 @@ class Tiles:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._held: dict[tuple[int, int], bytes] = {}
+        self._held: dict[_Place, bytes] = {}
 
     def node(self, level: int, index: int) -> bytes:
         """The hash of a complete subtree (a tree.Reader); raises LogDamaged where the tile does not reach so far."""
         step, height = divmod(level, HEIGHT)
         first = index << height
-        tile = self._tile(step, first >> HEIGHT)
+        tile = self._tile((step, first >> HEIGHT))
         start = (first % WIDTH) * tree.HASH_BYTES
         end = start + (tree.HASH_BYTES << height)
         if end > len(tile):
             raise LogDamaged("a tile is shorter than the tree")
         return _subtree(tile, start, end)
 
-    def _tile(self, step: int, index: int) -> bytes:
-        held = self._held.get((step, index))
+    def _tile(self, place: _Place) -> bytes:
+        held = self._held.get(place)
         if held is None:
-            row = self._session.get(Tile, (step, index), populate_existing=True)
-            held = self._held[step, index] = row.hashes if row is not None else b""
+            found = self._session.scalar(
+                select(Tile.hashes).where(Tile.level == place[0], Tile.index == place[1])
+            )
+            held = self._held[place] = found or b""
         return held
+
+
+class Edge(Tiles):
+    """The right edge of a tree of `size` leaves, read at once; grows in memory and is then stored."""
+
+    def __init__(self, session: Session, size: int) -> None:
+        super().__init__(session)
+        self.size = size
+        self._changed: set[_Place] = set()
+        places = _edge(size)
+        self._held = dict.fromkeys(places, b"")
+        wanted = tuple_(Tile.level, Tile.index).in_(places)
+        for level, index, hashes in session.execute(
+            select(Tile.level, Tile.index, Tile.hashes).where(wanted)
+        ):
+            self._held[level, index] = hashes
+        self._check()
+
+    @property
+    def stored(self) -> dict[_Place, bytes]:
+        """The tiles of the edge by (level, index), as they are now."""
+        return {place: self._held.get(place, b"") for place in _edge(self.size)}
+
+    def _check(self) -> None:
+        for step, index in _edge(self.size):
+            filled = (self.size >> HEIGHT * step) - index * WIDTH
+            if len(self._held[step, index]) != filled * tree.HASH_BYTES:
+                raise LogDamaged("a tile does not end where the tree does")
+
+    def append(self, hashes: Sequence[bytes]) -> None:
+        """Adds leaf hashes at the end."""
+        step, more, size = 0, hashes, self.size
+        while more:
+            more = self._append_level(step, size, more)
+            size //= WIDTH
+            step += 1
+        self.size += len(hashes)
+
+    def _append_level(self, step: int, size: int, hashes: Sequence[bytes]) -> list[bytes]:
+        full: list[bytes] = []
+        taken = 0
+        while taken < len(hashes):
+            index, filled = divmod(size + taken, WIDTH)
+            part = hashes[taken : taken + WIDTH - filled]
+            tile = (self._held[step, index] if filled else b"") + b"".join(part)
+            self._held[step, index] = tile
+            self._changed.add((step, index))
+            taken += len(part)
+            if len(tile) == _TILE_BYTES:
+                full.append(_subtree(tile, 0, _TILE_BYTES))
+        return full
+
+    def store(self, sqlite_engine: bool) -> None:
+        """Writes what grew."""
+        dialect: Any = sqlite if sqlite_engine else postgresql
+        statement = dialect.insert(Tile)
+        statement = statement.on_conflict_do_update(
+            index_elements=["level", "index"], set_={"hashes": statement.excluded.hashes}
+        )
+        rows = [{"level": s, "index": i, "hashes": self._held[s, i]} for s, i in sorted(self._changed)]
+        self._session.execute(statement, rows)
+
+
+def _edge(size: int) -> list[_Place]:
+    # Also an empty place is asked for: a tile that stands beyond the tree is damage.
+    places, step = [(0, size >> HEIGHT)], 1
+    while size >> HEIGHT * step:
+        places.append((step, size >> HEIGHT * (step + 1)))
+        step += 1
+    return places
 
 
 def _subtree(tile: bytes, start: int, end: int) -> bytes:
     return tree.complete_root([tile[i : i + tree.HASH_BYTES] for i in range(start, end, tree.HASH_BYTES)])
-
-
-def append(session: Session, size: int, hashes: Sequence[bytes]) -> None:
-    """Adds leaf hashes to the tiles of a tree of `size` leaves; raises LogDamaged if the tiles do not end where it does."""
-    step = 0
-    while hashes:
-        hashes = _append_level(session, step, size, hashes)
-        size //= WIDTH
-        step += 1
-
-
-def _append_level(session: Session, step: int, size: int, hashes: Sequence[bytes]) -> list[bytes]:
-    full: list[bytes] = []
-    taken = 0
-    while taken < len(hashes):
-        index, filled = divmod(size + taken, WIDTH)
-        part = hashes[taken : taken + WIDTH - filled]
-        tile = _grow(session, step, index, filled, b"".join(part))
-        taken += len(part)
-        if len(tile) == _TILE_BYTES:
-            full.append(_subtree(tile, 0, _TILE_BYTES))
-    return full
-
-
-def _grow(session: Session, step: int, index: int, filled: int, more: bytes) -> bytes:
-    row = session.get(Tile, (step, index), populate_existing=True)
-    before = row.hashes if row is not None else b""
-    if len(before) != filled * tree.HASH_BYTES:
-        raise LogDamaged("a tile does not end where the tree does")
-    if row is None:
-        row = Tile(level=step, index=index, hashes=more)
-        session.add(row)
-    else:
-        row.hashes = before + more
-    return before + more

@@ -19,7 +19,21 @@ def upgrade() -> None:
         sa.Column("root", sa.LargeBinary(length=32), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("usable_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("size"),
+    )
+    op.create_table(
+        "audit_hour",
+        sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("first", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("hour"),
+    )
+    op.create_table(
+        "audit_indexed",
+        sa.Column("name", sa.String(length=20), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
         "audit_leaf",
@@ -72,6 +86,25 @@ def upgrade() -> None:
         sa.Column("flushed", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("minute", "code"),
     )
+    op.create_table(
+        "audit_term",
+        sa.Column("term", sa.LargeBinary(length=16), nullable=False),
+        sa.Column(
+            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("subject", sa.String(length=200), nullable=True),
+        sa.PrimaryKeyConstraint("term", "seq"),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("audit_term", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_audit_term_subject",
+            ["subject"],
+            unique=False,
+            sqlite_where=sa.text("subject IS NOT NULL"),
+            postgresql_where=sa.text("subject IS NOT NULL"),
+        )
+
     op.create_table(
         "audit_tile",
         sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
@@ -1040,6 +1073,14 @@ def downgrade() -> None:
 
     op.drop_table("client")
     op.drop_table("audit_tile")
+    with op.batch_alter_table("audit_term", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_audit_term_subject",
+            sqlite_where=sa.text("subject IS NOT NULL"),
+            postgresql_where=sa.text("subject IS NOT NULL"),
+        )
+
+    op.drop_table("audit_term")
     op.drop_table("audit_stranger")
     op.drop_table("audit_lease")
     with op.batch_alter_table("audit_leaf", schema=None) as batch_op:
@@ -1055,4 +1096,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_audit_leaf_actor")
 
     op.drop_table("audit_leaf")
+    op.drop_table("audit_indexed")
+    op.drop_table("audit_hour")
     op.drop_table("audit_checkpoint")
