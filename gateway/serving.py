@@ -85,6 +85,8 @@ def _server(deps: Deps, host: str, port: int) -> Any:
         # and all of it in memory.
         outbuf_high_watermark=SLICE,
         outbuf_overflow=MAX_BODY,
+        # A part of an upload is clear text until it is sealed; a body larger than this would be spooled to a file.
+        inbuf_overflow=MAX_BODY + 1,
     )
 
 

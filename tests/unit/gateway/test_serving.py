@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from waitress.parser import HTTPRequestParser
 
 from gateway import serving
 from gateway.sharing import service as sharing
@@ -199,3 +200,19 @@ def test_another_worker_finishes_what_a_lost_one_had_begun(scene: Scene) -> None
     scene.world.drain()
     with scene.deps.database.read() as session:
         assert session.get_one(Bundle, made).state == "READY"
+
+
+def test_the_largest_body_waits_in_memory_and_never_in_a_file(scene: Scene) -> None:
+    server = serving._server(scene.deps, "127.0.0.1", 0)
+    try:
+        parser = HTTPRequestParser(server.adj)
+        parser.received(
+            b"PUT /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % serving.MAX_BODY
+        )
+        for _ in range(serving.MAX_BODY >> 20):
+            parser.received(bytes(1 << 20))
+        assert parser.completed
+        assert parser.body_rcv is not None
+        assert not parser.body_rcv.getbuf().overflowed
+    finally:
+        server.close()
