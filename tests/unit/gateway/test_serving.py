@@ -207,11 +207,11 @@ def test_the_largest_body_waits_in_memory_and_never_in_a_file(scene: Scene) -> N
     try:
         parser = HTTPRequestParser(server.adj)
         parser.received(
-            b"PUT /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % serving.MAX_BODY
+            b"PUT /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (serving.MAX_BODY - 1)
         )
         for _ in range(serving.MAX_BODY >> 20):
             parser.received(bytes(1 << 20))
-        assert parser.completed
+        assert parser.completed and parser.error is None
         assert parser.body_rcv is not None
         assert not parser.body_rcv.getbuf().overflowed
     finally:
