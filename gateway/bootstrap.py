@@ -17,6 +17,7 @@ from huey.api import Huey
 from gateway.audit.service import CheckpointView, Log
 from gateway.audit.signer import Signer
 from gateway.config import KEY_BYTES, Settings, load, read_secret, write_secret
+from gateway.custody.uploads import UploadRecords
 from gateway.db import Database
 from gateway.deps import Deps
 from gateway.errors import ConfigError
@@ -29,10 +30,12 @@ from storage.kek import KekFolder
 from storage.keyring import Keyring, PostgresKeyring, SqliteKeyring
 from storage.local import LocalStore
 from storage.sealed import SealedStore
-from storage.store import ObjectStore
+from storage.store import ObjectStore, UploadJournal
 
 ROOMS = ("identity", "archive", "signing", "sharing", "oversight")
 RAW_KEYS = ("mac.key", "search.key", "session.key", "manifest.key", "evidence.key")
+STORES = ("objects", "bundles", "evidence", "audit")
+LOCKED = frozenset({"evidence", "audit"})
 BUNDLE_DAYS = 35
 LOCK_YEARS = 10
 EXPOSED = "readable by others; set its mode to 0600"
@@ -73,6 +76,7 @@ def build(settings: Settings | None = None, *, clock: Callable[[], datetime] = w
     _need_keys(settings)
     database = Database(settings.database, _raw(settings, "mac.key"))
     keyring = _keyring(settings)
+    stores = {kind: _store(settings, kind, UploadRecords(database, kind, clock)) for kind in STORES}
     signer = Signer.load(settings.keys / "log.key", log_origin(settings))
     mailer = Mailer(
         database,
@@ -87,15 +91,16 @@ def build(settings: Settings | None = None, *, clock: Callable[[], datetime] = w
         keyring=keyring,
         fields=FieldCipher(keyring),
         search=SearchKey(_raw(settings, "search.key")),
-        objects=SealedStore(_store(settings, "objects"), keyring),
-        bundles=SealedStore(_store(settings, "bundles"), keyring),
-        evidence=SealedStore(_store(settings, "evidence"), keyring),
-        log=Log(database, signer, origin=signer.name, publish=_Publisher(_store(settings, "audit"))),
+        objects=SealedStore(stores["objects"], keyring),
+        bundles=SealedStore(stores["bundles"], keyring),
+        evidence=SealedStore(stores["evidence"], keyring),
+        log=Log(database, signer, origin=signer.name, publish=_Publisher(stores["audit"])),
         queue=Queue(database, _huey(settings), clock),
         mailer=mailer,
         manifest_key=Ed25519PrivateKey.from_private_bytes(_raw(settings, "manifest.key")),
         evidence_key=Ed25519PrivateKey.from_private_bytes(_raw(settings, "evidence.key")),
         clock=clock,
+        stores=stores,
     )
     _furnish(deps)
     return deps
@@ -141,12 +146,13 @@ def _keyring(settings: Settings) -> Keyring:
     return SqliteKeyring(settings.home / "keyring.db", folder)
 
 
-def _store(settings: Settings, kind: str) -> ObjectStore:
+def _store(settings: Settings, kind: str, journal: UploadJournal | None = None) -> ObjectStore:
     if settings.storage == "local":
         return LocalStore(settings.home / "store" / kind)
     access, secret = s3_credentials(settings)
-    bucket = getattr(settings, f"s3_bucket_{kind}")
-    return s3.connect(settings.s3_endpoint or "", access, secret, settings.s3_region, bucket)
+    bucket, locked = getattr(settings, f"s3_bucket_{kind}"), kind in LOCKED
+    where = settings.s3_endpoint or "", access, secret, settings.s3_region, bucket
+    return s3.connect(*where, journal=journal, locked=locked)
 
 
 def s3_credentials(settings: Settings) -> tuple[str, str]:
@@ -232,7 +238,7 @@ def upgrade(settings: Settings) -> None:
 
 def everything() -> Any:
     """Metadata of every room's rows, for migrations."""
-    for name in ("audit", "jobs", "notify", *ROOMS):
+    for name in ("audit", "jobs", "notify", "custody", *ROOMS):
         import_module(f"gateway.{name}.models")
     import_module("gateway.policy.parameters")
     return import_module("gateway.db").Base.metadata

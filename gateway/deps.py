@@ -20,6 +20,7 @@ from gateway.principal import Actor, Text
 from storage.fields import FieldCipher, SearchKey
 from storage.keyring import Keyring
 from storage.sealed import SealedStore
+from storage.store import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ Subscriber = Callable[["Deps", Session, Event], None]
 class Deps:
     """The parts of one running portal. `facts` and `subscribers` are filled by bootstrap, each room adding its own.
 
-    Stores: `objects` for archived items, `bundles` for sealed copies, `evidence` for agreements. `facts` are the sources
+    Stores: `objects` for archived items, `bundles` for sealed copies, `evidence` for agreements; `stores` holds the four
+    below them (with `audit`) as they keep ciphertext, by name, for custody only. `facts` are the sources
     of the release decision (gateway/release.py FactSource), `handlers` the job kinds.
     """
 
@@ -59,6 +61,7 @@ class Deps:
     manifest_key: Ed25519PrivateKey
     evidence_key: Ed25519PrivateKey
     clock: Callable[[], datetime]
+    stores: Mapping[str, ObjectStore] = field(default_factory=dict)
     facts: list[Any] = field(default_factory=list)
     subscribers: dict[str, list[Subscriber]] = field(default_factory=dict)
 

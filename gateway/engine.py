@@ -12,6 +12,7 @@ import structlog
 
 from gateway.archive import service as archive
 from gateway.audit.service import flush_strangers
+from gateway.custody import uploads as custody
 from gateway.deps import Deps
 from gateway.identity import service as identity
 from gateway.sharing import service as sharing
@@ -40,6 +41,7 @@ def tasks(deps: Deps) -> tuple[Task, ...]:
         Task("agreements", 60.0, lambda now: signing.sweep(deps, now=now)),
         Task("shares", 60.0, lambda now: sharing.sweep(deps, now=now)),
         Task("accounts", 300.0, lambda now: identity.end_due_accounts(deps, now=now)),
+        Task("leftovers", 3600.0, lambda now: custody.sweep(deps.database, deps.stores, now=now)),
         Task("uploads", 900.0, lambda now: archive.sweep_uploads(deps, now=now)),
     )
 

@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -278,3 +279,27 @@ def test_a_reader_that_stops_or_never_starts_leaves_nothing_open(store):
     # An unclosed file or socket is a ResourceWarning here, and warnings are errors.
     gc.collect()
     assert len(read(store, "k")) == 3 * MIB
+
+
+def test_open_uploads_are_known_by_their_key(store):
+    begun = datetime.now(UTC) - timedelta(seconds=5)
+    one, two, other = store.begin("k"), store.begin("k"), store.begin("k.v2")
+    part = store.put_part("k", one, 1, b"x")
+    assert {found.upload for found in store.uploads("k")} == {one, two}
+    assert [found.upload for found in store.uploads("k.v2")] == [other]
+    assert all(begun < found.touched < begun + timedelta(minutes=1) for found in store.uploads("k"))
+    store.abort("k", two)
+    store.complete("k", one, [part])
+    assert list(store.uploads("k")) == []
+    assert list(store.uploads("never")) == []
+
+
+def test_a_sweep_takes_nothing_that_is_young_or_whole(store):
+    store.put("k", [b"whole"])
+    upload = store.begin("k2")
+    part = store.put_part("k2", upload, 1, b"part")
+    assert store.sweep(datetime.now(UTC) - timedelta(hours=24)) == 0
+    assert store.complete("k2", upload, [part]).size == 4
+    store.sweep(datetime.now(UTC) + timedelta(hours=1))
+    assert read(store, "k") == b"whole"
+    assert read(store, "k2") == b"part"

@@ -368,6 +368,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_share_state"), ["state"], unique=False)
 
     op.create_table(
+        "store_upload",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("place", sa.String(length=16), nullable=False),
+        sa.Column("key", sa.String(length=400), nullable=False),
+        sa.Column("upload", sa.String(length=1024), nullable=True),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("store_upload", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_store_upload_place"), ["place"], unique=False)
+
+    op.create_table(
         "template",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
@@ -1023,6 +1035,10 @@ def downgrade() -> None:
     op.drop_table("agreement")
     op.drop_table("account")
     op.drop_table("template")
+    with op.batch_alter_table("store_upload", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_store_upload_place"))
+
+    op.drop_table("store_upload")
     with op.batch_alter_table("share", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_share_state"))
         batch_op.drop_index(batch_op.f("ix_share_requester"))

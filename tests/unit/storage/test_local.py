@@ -2,6 +2,7 @@
 
 import errno
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,39 @@ def test_two_stores_on_one_folder_see_the_same(root, store):
     assert b"".join(again.open("k")) == b"x"
     with pytest.raises(Conflict):
         again.put("k", [b"y"])
+
+
+def aged(path: Path, hours: float) -> Path:
+    """The file with another age."""
+    at = (datetime.now(UTC) - timedelta(hours=hours)).timestamp()
+    os.utime(path, (at, at))
+    return path
+
+
+def test_leftovers_of_crashes_are_swept_and_nothing_that_is_young_or_whole(root, store):
+    store.put("a/whole", [b"x"])
+    aged(root / "a" / "whole", 99)
+    for place, hours in (("a/.new-old", 25), ("a/.new-young", 23), (".new-top", 25)):
+        (root / place).write_bytes(b"half")
+        aged(root / place, hours)
+    assert store.sweep(datetime.now(UTC) - timedelta(hours=24)) == 2
+    assert files(root) == ["a/.new-young", "a/whole"]
+
+
+def test_an_upload_is_as_young_as_its_newest_part(root, store):
+    going, over = store.begin("k"), store.begin("k")
+    for upload in (going, over):
+        store.put_part("k", upload, 1, b"x")
+        folder = root / ".uploads" / upload
+        for path in (*folder.iterdir(), folder):
+            aged(path, 25)
+    aged(root / ".uploads" / going / "00001", 1)
+    assert store.sweep(datetime.now(UTC) - timedelta(hours=24)) == 1
+    assert [found.upload for found in store.uploads("k")] == [going]
+
+
+def test_an_upload_half_removed_is_swept_too(root, store):
+    upload = store.begin("k")
+    (root / ".uploads" / upload / "key").unlink()
+    assert store.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert list((root / ".uploads").iterdir()) == []
