@@ -9,7 +9,12 @@ AgreementError
 │   ├── MissingGlyph           the embedded font lacks a character; carries every one of them
 │   └── BadDocument            bytes that are not a PDF, or a page that is not in it
 ├── BadDrawing                 a drawn signature that cannot be taken; carries the reason
-└── EvidenceError              evidence that is malformed, not canonical or not signed by the key
+├── EvidenceError              evidence that is malformed, not canonical or not signed by the key
+├── BadCredentials             a certificate or key that cannot be used
+├── SealError                  the document could not be sealed
+│   ├── AuthorityUnavailable   a time stamp or revocation data could not be had; later it may
+│   └── AuthorityLied          an authority answered with something else than was asked for
+└── BadPackage                 an evidence package or signed document that does not hold together; carries what
 """
 
 from collections.abc import Iterable
@@ -71,3 +76,23 @@ class BadDrawing(AgreementError):
 
 class EvidenceError(AgreementError):
     """Evidence is malformed, not canonical, or its signature does not verify."""
+
+
+class BadCredentials(AgreementError):
+    """A certificate or key that cannot be used. The message holds nothing of either."""
+
+
+class SealError(AgreementError):
+    """The document could not be sealed."""
+
+
+class AuthorityUnavailable(SealError):
+    """A time-stamp authority, a list of revocations or a responder did not answer, or refused; it may answer later."""
+
+
+class AuthorityLied(SealError):
+    """An authority answered, but not what was asked: another nonce, another digest, a signature that does not hold."""
+
+
+class BadPackage(AgreementError):
+    """A package or signed document that does not hold together."""

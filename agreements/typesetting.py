@@ -29,22 +29,33 @@ def typeset(layout: str, data: Mapping[str, Json], day: datetime.date) -> bytes:
         RenderError: the document could not be set.
     """
     require_glyphs(_strings(data))
-    return _compiled(layout, {**data, "year": day.year, "month": day.month, "day": day.day})
-
-
-def _compiled(layout: str, data: Mapping[str, Json]) -> bytes:
-    folder = resources.files("agreements") / "templates"
-    source = (folder / "page.typ").read_bytes() + (folder / layout).read_bytes()
     try:
-        compiler = typst.Compiler(
-            source, font_paths=_fonts(), sys_inputs={"data": json.dumps(data, ensure_ascii=False)}
-        )
-        result = compiler.compile(format="pdf", pdf_standards="a-2b")
+        result = _compiler(layout, data, day).compile(format="pdf", pdf_standards="a-2b")
     except typst.TypstError as failure:
         raise _translated(failure) from None
     if not isinstance(result, bytes):
         raise RenderError("the document came out in pieces")
     return result
+
+
+def located(layout: str, label: str, data: Mapping[str, Json], day: datetime.date) -> list[dict[str, Json]]:
+    """Return what the layout says at each place it labels `label`, for the same data as `typeset`.
+
+    Raises:
+        RenderError: the document could not be set.
+    """
+    try:
+        found = json.loads(_compiler(layout, data, day).query(f"<{label}>", field="value"))
+    except typst.TypstError as failure:
+        raise _translated(failure) from None
+    return list(found)
+
+
+def _compiler(layout: str, data: Mapping[str, Json], day: datetime.date) -> typst.Compiler:
+    folder = resources.files("agreements") / "templates"
+    source = (folder / "page.typ").read_bytes() + (folder / layout).read_bytes()
+    inputs = json.dumps({**data, "year": day.year, "month": day.month, "day": day.day}, ensure_ascii=False)
+    return typst.Compiler(source, font_paths=_fonts(), sys_inputs={"data": inputs})
 
 
 def require_glyphs(texts: Iterable[str]) -> None:

@@ -53,8 +53,8 @@ def test_every_paragraph_stands_in_the_pdf_in_order(pdf, filled, words):
 
 def test_signature_and_date_places_are_labelled_once_for_each_party(pdf, words):
     found = words(pdf)
-    assert found.count("签名或盖章Signatureorseal") == 2
-    assert found.count("日期Date") == 2
+    assert found.count("签名或盖章、日期Signatureorseal,date") == 2
+    assert found.count("封签Gateway'sseal") == 1
     assert "甲方PartyA" in found and "乙方PartyB" in found
 
 
