@@ -26,7 +26,7 @@ class FieldCipher:
         self._keyring = keyring
 
     def seal(self, owner: str, column: str, text: str) -> bytes:
-        """Seal a text; the owner's key is made at first use."""
+        """Seal a text; the owner's key is made at first use. KeyGone for an owner who was erased: no new key is made."""
         nonce = secrets.token_bytes(NONCE_SIZE)
         cipher = AESGCM(self._key(owner))
         return bytes([FORMAT]) + nonce + cipher.encrypt(nonce, text.encode(), _context(owner, column))

@@ -5,7 +5,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,23 @@ class Wrapper(Protocol):
 
     def unwrap(self, object_id: str, epoch: int, wrapped: bytes) -> bytes:
         """Open a wrap; KeyGone when the epoch's KEK is destroyed, InvalidTag when it does not fit."""
+        ...
+
+
+class Epochs(Protocol):
+    """What a rotation asks beside: which KEKs there are, a new one, and the end of an old one."""
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """The epochs that have a KEK, ascending."""
+        ...
+
+    def create(self, epoch: int) -> None:
+        """Make the epoch's KEK, durable when it returns."""
+        ...
+
+    def destroy(self, epoch: int) -> None:
+        """Destroy the epoch's KEK for ever; one that is gone is not an error."""
         ...
 
 
@@ -69,6 +86,22 @@ class KekFolder:
                 os.link(aside, self._file(epoch))
             finally:
                 aside.unlink(missing_ok=True)
+            sync_folder(self._path)
+
+    def destroy(self, epoch: int) -> None:
+        """Overwrite the KEK's file, remove it and sync the folder; Conflict for the newest, which wraps new keys.
+
+        Overwriting means something on a plain disk only; a copy-on-write file system or flash may keep the old block.
+        """
+        if epoch >= self.current:
+            raise Conflict("the newest key-encryption key is in use")
+        with _folder_trouble():
+            # What a crash left of making a KEK may be another name of the same file.
+            for aside in self._path.glob(".new-*"):
+                aside.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                _overwrite(self._file(epoch))
+                self._file(epoch).unlink()
             sync_folder(self._path)
 
     def wrap(self, object_id: str, dek: bytes) -> tuple[int, bytes]:
@@ -127,6 +160,12 @@ def _write(path: Path, data: bytes) -> None:
     with os.fdopen(handle, "wb") as out:
         out.write(data)
         out.flush()
+        os.fsync(out.fileno())
+
+
+def _overwrite(path: Path) -> None:
+    with path.open("r+b", buffering=0) as out:
+        out.write(secrets.token_bytes(KEK_SIZE))
         os.fsync(out.fileno())
 
 

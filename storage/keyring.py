@@ -1,57 +1,22 @@
-"""The keyring: one random key per object, wrapped by an epoch's KEK, kept apart from objects and database.
-
-Losing a wrap makes its object unreadable for ever; that is how an object is destroyed.
-"""
+"""The keyring's two places: an SQLite file of its own, or a PostgreSQL database of its own (storage/ring.py says what it is)."""
 
 import os
-import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import psycopg
-from cryptography.exceptions import InvalidTag
 
-from storage.errors import Conflict, Corrupt, KeyGone, Unavailable
+from storage.errors import Corrupt, Unavailable
 from storage.kek import KekFolder, Wrapper, owned_file
+from storage.ring import KEY_SIZE, Keyring, KeyringCopy, Ring, Run, Wrap, first_rows
 
-__all__ = ["KekFolder", "Keyring", "PostgresKeyring", "SqliteKeyring"]
+__all__ = ["KEY_SIZE", "KekFolder", "Keyring", "KeyringCopy", "PostgresKeyring", "SqliteKeyring", "Wrap"]
 
-KEY_SIZE = 32
-_SCHEMA = """CREATE TABLE IF NOT EXISTS wraps (
-    object_id TEXT NOT NULL PRIMARY KEY,
-    epoch INTEGER NOT NULL,
-    wrapped {blob} NOT NULL
-)"""
-_LOCK_PG = "SELECT pg_advisory_xact_lock(7168451933)"
-
-
-class Keyring(Protocol):
-    """Names and their 256-bit keys. Every method may raise Unavailable; methods may be called from any thread."""
-
-    def create(self, object_id: str) -> bytes:
-        """Make, wrap and keep a fresh key; durable when it returns; Conflict when the name has one."""
-        ...
-
-    def key(self, object_id: str) -> bytes:
-        """Return the key; KeyGone when there is none, Corrupt when the wrap does not open."""
-        ...
-
-    def destroy(self, object_id: str) -> None:
-        """Delete the wrap, durably; an unknown name is not an error."""
-        ...
-
-    def names(self, prefix: str = "") -> Iterator[str]:
-        """Yield the names that begin with `prefix`, in order of their code points."""
-        ...
-
-    def ready(self) -> bool:
-        """Say whether keys can be made and read now."""
-        ...
-
+_LOCK_PG = 7168451933
 
 C = TypeVar("C", bound="sqlite3.Connection | psycopg.Connection[Any]")
 
@@ -93,55 +58,37 @@ class _PerThread(Generic[C]):
             self._held.pop(owner).close()
 
 
-class SqliteKeyring:
+class SqliteKeyring(Ring):
     """A keyring in an SQLite file of its own (0600), made when it is not there."""
 
+    taken = sqlite3.IntegrityError
+
     def __init__(self, path: Path, keks: Wrapper) -> None:
-        self._path, self._keks = path, keks
+        super().__init__(keks)
+        self._path = path
         owned_file(path)
         self._connections = _PerThread(self._connect)
-        with self._database() as database:
-            database.execute(_SCHEMA.format(blob="BLOB"))
-
-    def create(self, object_id: str) -> bytes:
-        """Make, wrap and keep a fresh key."""
-        key = secrets.token_bytes(KEY_SIZE)
-        epoch, wrapped = self._keks.wrap(object_id, key)
-        with self._database() as database:
-            try:
-                database.execute("INSERT INTO wraps VALUES (?, ?, ?)", (object_id, epoch, wrapped))
-            except sqlite3.IntegrityError:
-                raise Conflict("the name has a key") from None
-        return key
-
-    def key(self, object_id: str) -> bytes:
-        """Return the unwrapped key."""
-        with self._database() as database:
-            query = "SELECT epoch, wrapped FROM wraps WHERE object_id = ?"
-            row = database.execute(query, (object_id,)).fetchone()
-        return _unwrap(self._keks, object_id, row)
+        with self._writing() as run:
+            first_rows(run, "BLOB")
 
     def destroy(self, object_id: str) -> None:
         """Delete the wrap and empty the write-ahead log, which would still hold it."""
-        with self._database() as database:
-            database.execute("DELETE FROM wraps WHERE object_id = ?", (object_id,))
-            # A reader in another process can put the truncation off; the next destroy or close catches up.
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        super().destroy(object_id)
+        self._empty_wal()
 
-    def names(self, prefix: str = "") -> Iterator[str]:
-        """Yield the names as they stand now."""
-        query = "SELECT object_id FROM wraps WHERE substr(object_id, 1, ?) = ? ORDER BY object_id"
-        with self._database() as database:
-            rows = database.execute(query, (len(prefix), prefix)).fetchall()
-        return (str(row[0]) for row in rows)
-
-    def ready(self) -> bool:
-        """Say whether the file answers and a KEK is there."""
-        return _answers(self._keks, lambda: next(self.names("\x00"), None))
+    def scrub(self) -> None:
+        """Empty the write-ahead log; pages are overwritten as they are freed (secure_delete)."""
+        super().scrub()
+        self._empty_wal()
 
     def close(self) -> None:
         """Close the connections of this process."""
         self._connections.close()
+
+    def _empty_wal(self) -> None:
+        with self._reading() as run:
+            # A reader in another process can put the truncation off; the next destroy or close catches up.
+            run("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -150,59 +97,47 @@ class SqliteKeyring:
         return connection
 
     @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Iterator[Run]:
         try:
-            yield self._connections.get()
+            connection = self._connections.get()
+            yield lambda statement, *values: connection.execute(statement, values)
         except sqlite3.OperationalError:
             raise Unavailable("the keyring did not answer") from None
         except sqlite3.DatabaseError:
             raise Corrupt("the keyring is damaged") from None
 
+    @contextmanager
+    def _writing(self, *, alone: bool = False) -> Iterator[Run]:
+        # The file has one writer at a time, so every write transaction is alone.
+        with self._reading() as run:
+            run("BEGIN IMMEDIATE")
+            try:
+                yield run
+                run("COMMIT")
+            except BaseException:
+                if self._connections.get().in_transaction:
+                    run("ROLLBACK")
+                raise
 
-class PostgresKeyring:
+
+class PostgresKeyring(Ring):
     """A keyring in a PostgreSQL database of its own; `dsn` is a libpq connection string or URL."""
 
+    taken = psycopg.errors.UniqueViolation
+
     def __init__(self, dsn: str, keks: Wrapper) -> None:
-        self._dsn, self._keks = dsn, keks
+        super().__init__(keks)
+        self._dsn = dsn
         self._connections = _PerThread(self._connect)
-        with self._database() as database, database.transaction():
-            # Two processes that start together would otherwise both make the table, and one would fail.
-            database.execute(_LOCK_PG)
-            database.execute(_SCHEMA.format(blob="BYTEA").encode())
+        # Two processes that start together would otherwise both make the tables, and one would fail.
+        with self._writing(alone=True) as run:
+            first_rows(run, "BYTEA")
 
-    def create(self, object_id: str) -> bytes:
-        """Make, wrap and keep a fresh key."""
-        key = secrets.token_bytes(KEY_SIZE)
-        epoch, wrapped = self._keks.wrap(object_id, key)
-        with self._database() as database:
-            try:
-                database.execute("INSERT INTO wraps VALUES (%s, %s, %s)", (object_id, epoch, wrapped))
-            except psycopg.errors.UniqueViolation:
-                raise Conflict("the name has a key") from None
-        return key
-
-    def key(self, object_id: str) -> bytes:
-        """Return the unwrapped key."""
-        query = "SELECT epoch, wrapped FROM wraps WHERE object_id = %s"
-        with self._database() as database:
-            row = database.execute(query, (object_id,)).fetchone()
-        return _unwrap(self._keks, object_id, row)
-
-    def destroy(self, object_id: str) -> None:
-        """Delete the wrap; what the server's own log still holds ends with the epoch's KEK."""
-        with self._database() as database:
-            database.execute("DELETE FROM wraps WHERE object_id = %s", (object_id,))
-
-    def names(self, prefix: str = "") -> Iterator[str]:
-        """Yield the names as they stand now."""
-        query = 'SELECT object_id FROM wraps WHERE starts_with(object_id, %s) ORDER BY object_id COLLATE "C"'
-        with self._database() as database:
-            rows = database.execute(query, (prefix,)).fetchall()
-        return (str(row[0]) for row in rows)
-
-    def ready(self) -> bool:
-        """Say whether the server answers and a KEK is there."""
-        return _answers(self._keks, lambda: next(self.names("~none"), None))
+    def scrub(self) -> None:
+        """Have the server clear deleted and replaced rows; what its own log still holds ends with the epoch's KEK."""
+        super().scrub()
+        with self._reading() as run:
+            run("VACUUM wraps")
 
     def close(self) -> None:
         """Close the connections of this process."""
@@ -215,31 +150,20 @@ class PostgresKeyring:
         return connection
 
     @contextmanager
-    def _database(self) -> Iterator[psycopg.Connection[Any]]:
+    def _reading(self) -> Iterator[Run]:
         try:
-            yield self._connections.get()
+            connection = self._connections.get()
+            yield lambda statement, *values: connection.execute(
+                statement.replace("?", "%s").encode(), values or None
+            )
         except psycopg.Error:
             # Whatever went wrong, the next call begins with a connection of its own.
             self._connections.drop()
             raise Unavailable("the keyring did not answer") from None
 
-
-def _unwrap(keks: Wrapper, object_id: str, row: tuple[Any, ...] | None) -> bytes:
-    """Open a row's wrap; raises KeyGone without a row or KEK, Corrupt when the tag does not fit."""
-    if row is None:
-        raise KeyGone("the key is not in the keyring")
-    try:
-        return keks.unwrap(object_id, int(row[0]), bytes(row[1]))
-    except (InvalidTag, ValueError):
-        raise Corrupt("a wrapped key does not open") from None
-
-
-def _answers(keks: Wrapper, ask: Callable[[], object]) -> bool:
-    """Say whether the table answers and a wrap made now opens again."""
-    probe = secrets.token_bytes(KEY_SIZE)
-    try:
-        ask()
-        epoch, wrapped = keks.wrap("probe", probe)
-        return keks.unwrap("probe", epoch, wrapped) == probe
-    except (Unavailable, Corrupt, KeyGone):
-        return False
+    @contextmanager
+    def _writing(self, *, alone: bool = False) -> Iterator[Run]:
+        lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+        with self._reading() as run, self._connections.get().transaction():
+            run(f"SELECT {lock}({_LOCK_PG})")
+            yield run

@@ -10,10 +10,15 @@ from storage.errors import Conflict, KeyGone, StorageError
 from storage.keyring import KekFolder, Keyring, PostgresKeyring, SqliteKeyring
 
 
+@pytest.fixture
+def keks(tmp_path: Path) -> KekFolder:
+    folder = KekFolder(tmp_path / "keks")
+    folder.create(1)
+    return folder
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.services)])
-def keyring(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Keyring]:
-    keks = KekFolder(tmp_path / "keks")
-    keks.create(1)
+def keyring(request: pytest.FixtureRequest, keks: KekFolder, tmp_path: Path) -> Iterator[Keyring]:
     if request.param == "sqlite":
         ring = SqliteKeyring(tmp_path / "keyring.db", keks)
     else:
@@ -32,13 +37,134 @@ def test_a_key_is_random_kept_and_made_once(keyring):
     assert keyring.key("objects/1") == one
 
 
-def test_a_destroyed_key_is_gone_and_a_new_one_is_another(keyring):
-    old = keyring.create("o")
+def test_a_destroyed_key_is_gone_and_never_made_again(keyring):
+    keyring.create("o")
+    assert not keyring.destroyed("o")
     keyring.destroy("o")
+    keyring.destroy("o")
+    for ask in (keyring.key, keyring.create):
+        with pytest.raises(KeyGone):
+            ask("o")
+    assert keyring.destroyed("o")
+    assert keyring.epoch("o") is None
+    assert list(keyring.names()) == []
+
+
+def test_a_name_that_never_had_a_key_can_be_destroyed_too(keyring):
     keyring.destroy("o")
     with pytest.raises(KeyGone):
-        keyring.key("o")
-    assert keyring.create("o") != old
+        keyring.create("o")
+
+
+def test_each_destruction_is_a_generation_and_a_copy_holds_all(keyring):
+    keyring.create("a")
+    keyring.create("b")
+    before = keyring.copy()
+    keyring.destroy("b")
+    keyring.destroy("b")
+    after = keyring.copy()
+    assert (after.ring, after.generation) == (before.ring, before.generation + 1)
+    assert [wrap.object_id for wrap in before.wraps] == ["a", "b"]
+    assert after.wraps == before.wraps[:1]
+    assert [before.is_destroyed("b"), after.is_destroyed("b"), after.is_destroyed("a")] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_an_empty_keyring_becomes_a_copy_and_a_used_one_does_not(keyring, keks, tmp_path):
+    key = keyring.create("a")
+    keyring.destroy("b")
+    copy = keyring.copy()
+    other = SqliteKeyring(tmp_path / "other.db", keks)
+    other.load(copy)
+    assert other.copy() == copy
+    assert other.key("a") == key
+    with pytest.raises(KeyGone):
+        other.create("b")
+    with pytest.raises(Conflict):
+        other.load(copy)
+    with pytest.raises(Conflict):
+        keyring.load(copy)
+    other.close()
+
+
+def test_wrapped_anew_in_batches_the_same_keys_outlive_the_old_kek(keyring, keks):
+    held = {name: keyring.create(name) for name in ("a", "b", "c", "d", "e")}
+    generation = keyring.copy().generation
+    keks.create(2)
+    late = keyring.create("f")
+    keyring.settle()
+    assert keyring.counts() == {1: 5, 2: 1}
+    assert [keyring.rewrap(2, 2) for _ in range(4)] == [2, 2, 1, 0]
+    assert keyring.counts() == {2: 6}
+    keks.destroy(1)
+    keyring.scrub()
+    assert {name: keyring.key(name) for name in held} == held
+    assert keyring.key("f") == late
+    assert keyring.epoch("a") == 2
+    assert keyring.copy().generation == generation + 1
+
+
+class LateKeks:
+    """KEKs that do something between the reading of a row and its unwrapping, once."""
+
+    def __init__(self, keks: KekFolder) -> None:
+        self.keks, self.before = keks, lambda: None
+
+    def wrap(self, object_id, dek):
+        return self.keks.wrap(object_id, dek)
+
+    def unwrap(self, object_id, epoch, wrapped):
+        act, self.before = self.before, lambda: None
+        act()
+        return self.keks.unwrap(object_id, epoch, wrapped)
+
+
+def test_a_key_read_while_its_kek_is_replaced_is_read_again(keyring, keks):
+    key = keyring.create("o")
+    late = LateKeks(keks)
+
+    def rotate() -> None:
+        keks.create(2)
+        keyring.rewrap(2, 10)
+        keks.destroy(1)
+
+    late.before = rotate
+    keyring._keks = late
+    assert keyring.key("o") == key
+
+
+def test_a_rotation_waits_for_a_key_that_is_just_being_made(keyring, keks):
+    """The wrap is made and kept in one transaction, so no wrap under the old KEK can appear after the wait."""
+    made, go_on, settled = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow:
+        def wrap(self, object_id, dek):
+            wrapped = keks.wrap(object_id, dek)
+            made.set()
+            assert go_on.wait(10)
+            return wrapped
+
+    keyring._keks = Slow()
+    creating = threading.Thread(target=lambda: keyring.create("o"))
+    creating.start()
+    assert made.wait(10)
+    keks.create(2)
+
+    def settle() -> None:
+        keyring.settle()
+        settled.set()
+
+    settling = threading.Thread(target=settle)
+    settling.start()
+    assert not settled.wait(0.2)
+    go_on.set()
+    creating.join()
+    assert settled.wait(10)
+    settling.join()
+    assert keyring.counts() == {1: 1}
 
 
 def test_unknown_names_have_no_key(keyring):

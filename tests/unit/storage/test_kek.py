@@ -99,3 +99,29 @@ def test_an_empty_folder_has_no_epoch(tmp_path):
         assert folder.epochs == ()
         with pytest.raises(KeyGone):
             folder.wrap("o", DEK)
+
+
+def test_a_destroyed_kek_is_overwritten_and_gone(tmp_path, keks):
+    path = tmp_path / "keks" / "kek-000001"
+    secret, held = path.read_bytes(), path.open("rb")
+    keks.create(2)
+    keks.destroy(1)
+    # Whoever had the file open reads what it was overwritten with.
+    assert held.read() not in (b"", secret)
+    held.close()
+    assert keks.epochs == (2,)
+    keks.destroy(1)
+
+
+def test_the_newest_kek_is_not_destroyed(keks):
+    with pytest.raises(Conflict):
+        keks.destroy(1)
+    assert keks.epochs == (1,)
+
+
+def test_what_a_crash_left_of_a_kek_goes_with_the_next_destruction(tmp_path, keks):
+    aside = tmp_path / "keks" / ".new-0123456789abcdef"
+    aside.hardlink_to(tmp_path / "keks" / "kek-000001")
+    keks.create(2)
+    keks.destroy(1)
+    assert [path.name for path in (tmp_path / "keks").iterdir()] == ["kek-000002"]
