@@ -26,7 +26,7 @@ SESSION_KEY = "session.key"
 def create_app(deps: Deps | None = None) -> Flask:
     """The portal with every room; without `deps` it is wired from the environment, as gunicorn wants it."""
     if deps is None:
-        deps = bootstrap.build()
+        deps = bootstrap.start()
     return assemble(deps, Gate(deps), [room.bp for room in ROOMS])
 
 

@@ -13,6 +13,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from huey import RedisHuey, SqliteHuey
 from huey.api import Huey
+from minio import Minio
 
 from gateway.audit.service import CheckpointView, Log
 from gateway.audit.signer import Signer
@@ -23,7 +24,7 @@ from gateway.deps import Deps
 from gateway.errors import ConfigError
 from gateway.jobs.service import Queue
 from gateway.notify.service import Mailer, Outbox, Smtp, Transport
-from storage import admin, s3
+from storage import admin, rights, s3
 from storage.errors import Conflict, StorageError
 from storage.fields import FieldCipher, SearchKey
 from storage.kek import KekFolder
@@ -176,17 +177,46 @@ def buckets(settings: Settings) -> admin.Buckets:
     )
 
 
-def prepare_storage(settings: Settings) -> list[str]:
-    """Makes the buckets where objects are kept in S3; returns what is still missing by name (empty for local)."""
+def prepare_storage(settings: Settings, root: tuple[str, str] | None = None) -> list[str]:
+    """Makes the buckets where objects are kept in S3; returns what is still missing by name (empty for local).
+
+    `root` is the server's own access and secret key: with it the buckets are made by the root, and the portal's user
+    with no more than its rights. Without it the portal's user has to be able to make them.
+    """
     if settings.storage == "local":
         return []
+    admin.create_buckets(_administrator(settings, root), buckets(settings))
+    if root is not None:
+        endpoint, user = urlsplit(settings.s3_endpoint or ""), s3_credentials(settings)
+        secure = endpoint.scheme == "https"
+        rights.provision(endpoint.netloc, root, user, buckets(settings).all, secure=secure)
+    return lacking(settings)
+
+
+def lacking(settings: Settings) -> list[str]:
+    """What the object store lacks, as the portal's own user sees it: `<bucket>: <what>`; empty for local."""
+    if settings.storage == "local":
+        return []
+    return admin.verify(_administrator(settings, None), buckets(settings))
+
+
+def start(settings: Settings | None = None) -> Deps:
+    """The wired portal, once the object store is seen to be as it has to be: nothing is served from one that forgets or
+    lets itself be changed. Raises ConfigError naming what is missing, Unavailable when the store does not answer.
+    """
+    settings = settings or load()
+    missing = lacking(settings)
+    if missing:
+        raise ConfigError(
+            [f"object store: {what} is missing; run `sealgate storage init`" for what in missing]
+        )
+    return build(settings)
+
+
+def _administrator(settings: Settings, root: tuple[str, str] | None) -> Minio:
     endpoint = urlsplit(settings.s3_endpoint or "")
-    access, secret = s3_credentials(settings)
-    client = admin.connect(
-        endpoint.netloc, access, secret, settings.s3_region, secure=endpoint.scheme == "https"
-    )
-    admin.create_buckets(client, buckets(settings))
-    return admin.verify(client, buckets(settings))
+    keys = root or s3_credentials(settings)
+    return admin.connect(endpoint.netloc, *keys, settings.s3_region, secure=endpoint.scheme == "https")
 
 
 def _huey(settings: Settings) -> Huey:

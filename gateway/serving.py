@@ -30,7 +30,7 @@ def serve_portal(settings: Settings, host: str, port: int) -> None:
 
     Raises ConfigError, and OSError for a port that is taken.
     """
-    deps = bootstrap.build(settings)
+    deps = bootstrap.start(settings)
     try:
         with running(deps, host, port):
             until_ended()
@@ -40,7 +40,7 @@ def serve_portal(settings: Settings, host: str, port: int) -> None:
 
 def run_worker(settings: Settings) -> None:
     """Runs jobs, mail and sweeps until SIGINT or SIGTERM; the job at hand is finished first. Raises ConfigError."""
-    deps = bootstrap.build(settings)
+    deps = bootstrap.start(settings)
     engine = Engine(deps)
     engine.start()
     try:

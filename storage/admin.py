@@ -1,17 +1,21 @@
 """Buckets as the gateway wants them, by the minio SDK: made once, and proved at every start."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import certifi
 from minio import Minio
 from minio.commonconfig import COMPLIANCE, ENABLED, Filter
 from minio.error import MinioException, S3Error
 from minio.lifecycleconfig import Expiration, LifecycleConfig, NoncurrentVersionExpiration, Rule
 from minio.objectlockconfig import DAYS, YEARS, ObjectLockConfig
 from minio.versioningconfig import VersioningConfig
+from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 from storage.errors import Unavailable
+from storage.wire import CONNECT_S, READ_S
 
 _TTL_RULE = "bundles-end"
 _NO_CONFIG = frozenset({"ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration"})
@@ -41,22 +45,35 @@ class Buckets:
 
 def connect(host: str, access_key: str, secret_key: str, region: str, *, secure: bool = True) -> Minio:
     """Return the SDK's client for `host[:port]`; nothing is sent yet."""
-    return Minio(host, access_key, secret_key, region=region, secure=secure)
+    return Minio(host, access_key, secret_key, region=region, secure=secure, http_client=patient())
+
+
+def patient() -> PoolManager:
+    """Return connections that give up: the SDK's own would wait five minutes for each of six tries."""
+    return PoolManager(
+        timeout=Timeout(connect=CONNECT_S, read=READ_S),
+        retries=Retry(total=1),
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
+    )
 
 
 def create_buckets(client: Minio, buckets: Buckets) -> None:
     """Make what is missing and set what is unset; safe to repeat. Raises Unavailable.
 
-    A bucket that exists without object lock cannot be given one: `verify` says so afterwards.
+    Where nothing is missing nothing is written, so that a user who may only read the settings gets through. A bucket
+    that exists without object lock cannot be given one: `verify` says so afterwards.
     """
     try:
         for bucket in buckets.all:
             if not client.bucket_exists(bucket):
                 client.make_bucket(bucket, object_lock=bucket in buckets.locked)
-        client.set_bucket_versioning(buckets.objects, VersioningConfig(ENABLED))
-        client.set_bucket_lifecycle(buckets.bundles, LifecycleConfig([_ttl(buckets.bundle_days)]))
+        if client.get_bucket_versioning(buckets.objects).status != ENABLED:
+            client.set_bucket_versioning(buckets.objects, VersioningConfig(ENABLED))
+        if not _ends(client, buckets.bundles, buckets.bundle_days):
+            client.set_bucket_lifecycle(buckets.bundles, LifecycleConfig([_ttl(buckets.bundle_days)]))
         for bucket in buckets.locked:
-            if not _lacks_lock(client, bucket):
+            if not _lacks_lock(client, bucket, buckets.lock_years):
                 continue
             client.set_object_lock_config(bucket, ObjectLockConfig(COMPLIANCE, buckets.lock_years, YEARS))
     except (MinioException, HTTPError) as error:

@@ -10,13 +10,20 @@ from types import ModuleType
 import pytest
 from minio import Minio
 from minio.error import S3Error
+from minio.objectlockconfig import DAYS, ObjectLockConfig
+from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from storage import admin, s3
 from tests.services.minio import running_minio
 
 ROOT = Path(__file__).parents[3]
 BUCKETS = admin.Buckets(
-    "sealgate-objects", "sealgate-bundles", "sealgate-evidence", "sealgate-audit", bundle_days=7, lock_years=1
+    "sealgate-objects",
+    "sealgate-bundles",
+    "sealgate-evidence",
+    "sealgate-audit",
+    bundle_days=35,
+    lock_years=10,
 )
 USER, PASSWORD = "portal-access-key", "portal-secret-key-0123456789"
 
@@ -73,6 +80,17 @@ def test_may_do_what_the_portal_does(portal: Minio, address: str) -> None:
         assert [stat.key for stat in store.list()] == [key]
         store.delete(key)
         assert list(store.list()) == []
+
+
+def test_cannot_change_how_its_buckets_keep(portal: Minio) -> None:
+    with pytest.raises(S3Error, match="AccessDenied"):
+        portal.set_bucket_versioning(BUCKETS.objects, VersioningConfig(SUSPENDED))
+    with pytest.raises(S3Error, match="AccessDenied"):
+        portal.delete_bucket_lifecycle(BUCKETS.bundles)
+    with pytest.raises(S3Error, match="AccessDenied"):
+        portal.set_object_lock_config(BUCKETS.audit, ObjectLockConfig("COMPLIANCE", 1, DAYS))
+    with pytest.raises(S3Error, match="AccessDenied"):
+        portal.remove_bucket(BUCKETS.bundles)
 
 
 def test_cannot_delete_what_is_locked(portal: Minio) -> None:
