@@ -7,6 +7,7 @@ older copy of the keyring can be told from this one.
 
 import hashlib
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ class Keyring(Protocol):
         ...
 
 
-class Ring:
+class Ring(ABC):
     """What both engines share; each gives its transactions and the class of its error for a taken name."""
 
     taken: type[Exception]
@@ -126,12 +127,13 @@ class Ring:
     def __init__(self, keks: Wrapper) -> None:
         self._keks = keks
 
+    @abstractmethod
     def _reading(self) -> AbstractContextManager[Run]:
-        raise NotImplementedError
+        """Statements by themselves."""
 
+    @abstractmethod
     def _writing(self, *, alone: bool = False) -> AbstractContextManager[Run]:
         """A durable write transaction; `alone`: no other one runs meanwhile, on any connection."""
-        raise NotImplementedError
 
     def create(self, object_id: str) -> bytes:
         """Make, wrap and keep a fresh key."""
