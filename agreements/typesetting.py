@@ -29,8 +29,12 @@ def typeset(layout: str, data: Mapping[str, Json], day: datetime.date) -> bytes:
         RenderError: the document could not be set.
     """
     require_glyphs(_strings(data))
+    return _compiled(layout, {**data, "year": day.year, "month": day.month, "day": day.day})
+
+
+def _compiled(layout: str, data: Mapping[str, Json]) -> bytes:
     try:
-        result = _compiler(layout, data, day).compile(format="pdf", pdf_standards="a-2b")
+        result = _compiler(layout, data).compile(format="pdf", pdf_standards="a-2b")
     except typst.TypstError as failure:
         raise _translated(failure) from None
     if not isinstance(result, bytes):
@@ -45,17 +49,18 @@ def located(layout: str, label: str, data: Mapping[str, Json], day: datetime.dat
         RenderError: the document could not be set.
     """
     try:
-        found = json.loads(_compiler(layout, data, day).query(f"<{label}>", field="value"))
+        dated = {**data, "year": day.year, "month": day.month, "day": day.day}
+        found = json.loads(_compiler(layout, dated).query(f"<{label}>", field="value"))
     except typst.TypstError as failure:
         raise _translated(failure) from None
     return list(found)
 
 
-def _compiler(layout: str, data: Mapping[str, Json], day: datetime.date) -> typst.Compiler:
+def _compiler(layout: str, data: Mapping[str, Json]) -> typst.Compiler:
     folder = resources.files("agreements") / "templates"
     source = (folder / "page.typ").read_bytes() + (folder / layout).read_bytes()
-    inputs = json.dumps({**data, "year": day.year, "month": day.month, "day": day.day}, ensure_ascii=False)
-    return typst.Compiler(source, font_paths=_fonts(), sys_inputs={"data": inputs})
+    inputs = {"data": json.dumps(data, ensure_ascii=False)}
+    return typst.Compiler(source, font_paths=_fonts(), sys_inputs=inputs)
 
 
 def require_glyphs(texts: Iterable[str]) -> None:
