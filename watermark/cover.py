@@ -5,17 +5,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typst
-from pylopdf_fonts_zh_cn import sans_path
 
-from watermark import outlines
+from watermark import faces, outlines
+from watermark.errors import Refusal
 from watermark.manifest import BundleItem, ManifestInput
 
 _TEMPLATE = Path(__file__).with_name("cover.typ")
 
 
 def _shown(text: str) -> str:
-    """typst drops glyphs that its fonts lack; so they are spelled out before."""
-    return outlines.substituted(text)[0]
+    """typst drops glyphs that its fonts lack; so they are spelled out before, those of letters too."""
+    try:
+        return outlines.substituted(text)[0]
+    except Refusal:
+        return "".join(_shown_alone(char) for char in text)
+
+
+def _shown_alone(char: str) -> str:
+    try:
+        return outlines.substituted(char)[0]
+    except Refusal:
+        return f"[U+{ord(char):04X}]"
 
 
 def cover(given: ManifestInput, items: Sequence[BundleItem]) -> bytes:
@@ -33,7 +43,7 @@ def cover(given: ManifestInput, items: Sequence[BundleItem]) -> bytes:
     }
     made: bytes = typst.compile(
         _TEMPLATE,
-        font_paths=[sans_path().parent],
+        font_paths=faces.folders(),
         ignore_system_fonts=True,
         sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
         timestamp=int(given.issued_at.timestamp()),

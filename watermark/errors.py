@@ -7,6 +7,8 @@ WatermarkError
 │   ├── BadRecipient   not an age X25519 recipient
 │   └── BadEntry       a name that is not neutral, or a name given twice
 ├── BadSignature       a manifest that its signature does not cover
+├── BadPrepared        bytes that are no prepared document, or one that does not fit what is asked of it
+├── MarkNotHeld        a copy whose ciphertext does not hold the mark it should
 └── Refusal            a file that is not marked; never leaves the child: the parent gives it back as a Report
 """
 
@@ -37,6 +39,14 @@ class BadEntry(SealError):
 
 class BadSignature(WatermarkError):
     """The signature does not cover these bytes under this key, or is no signature file."""
+
+
+class BadPrepared(WatermarkError):
+    """The bytes are no prepared document of this version, do not hold together, or were made for another use."""
+
+
+class MarkNotHeld(WatermarkError):
+    """What was written does not decrypt to the mark it should hold; the copy must not be released."""
 
 
 class Refusal(WatermarkError):

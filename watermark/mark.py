@@ -6,22 +6,24 @@ from datetime import date
 from typing import Self
 
 from watermark.errors import BadMark
+from watermark.profiles import OPACITY
 
 MAX_LINES = 8
 MAX_LINE = 400
-OPACITY = (0.06, 0.40)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """The words burnt into every page: `lines` tiled over it, `copy_number` in the footer too.
 
-    `opacity` is a fraction (policy: watermark.opacity_pct, 6 to 40 %). Raises BadMark for words that cannot make a mark.
+    `opacity` is a fraction (policy: watermark.opacity_pct, 6 to 40 %). `address`, where the receipt can be looked up, stands as
+    a QR code where the profile keeps a place for it. Raises BadMark for words that cannot make a mark.
     """
 
     lines: tuple[str, ...]
     copy_number: str
     opacity: float = 0.12
+    address: str = ""
 
     def __post_init__(self) -> None:
         if not self.lines or not all(line.strip() for line in (*self.lines, self.copy_number)):
@@ -44,6 +46,7 @@ class Mark:
         level: str,
         *,
         opacity: float = 0.12,
+        address: str = "",
     ) -> Self:
         """The lines of a partner's copy, Chinese and English side by side.
 
@@ -56,7 +59,7 @@ class Mark:
             f"用途 Purpose: {purpose} · 密级 Level: {level}",
             "仅限领取人使用 For the named recipient only",
         )
-        return cls(lines=lines, copy_number=copy_number, opacity=opacity)
+        return cls(lines=lines, copy_number=copy_number, opacity=opacity, address=address)
 
     def tiled(self) -> tuple[str, ...]:
         """The lines of one tile; the copy number is added where no line holds it."""

@@ -1,154 +1,284 @@
 """Text to glyph outlines: no reader needs a font, and no character is dropped in silence.
 
-Shaping by HarfBuzz, outlines from Noto Sans SC (OFL). What the font cannot set right is spelled out as [U+XXXX]: characters
-it lacks, control and bidirectional characters, combining marks, and scripts that need joining.
+Han, Latin, Greek, Cyrillic, kana and Hangul are set character by character from kept outlines, which is what makes a further copy
+cheap; every other script, and every combining mark, goes through HarfBuzz. Right-to-left runs are set in a line that goes left to
+right. Emoji, symbols without a glyph and control characters are spelled [U+XXXX]; a letter no face can draw refuses the mark.
 """
 
 import functools
-import math
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
+from typing import NamedTuple
 
 import uharfbuzz as hb
-from pylopdf_fonts_zh_cn import sans_path
 
 from watermark.errors import Refusal
+from watermark.faces import EM, INDIC_AND_ARABIC, JOINERS, Face, covering, faces
 
-EM = 1000.0
-_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
+__all__ = ["EM", "Cluster", "Line", "clusters", "line", "substituted", "wrapped"]
+
+_SPELLED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "So", "Sk"})
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Shaped text: glyph ids with their pen positions, and the advance, all in 1/1000 em."""
+class Line:
+    """One line set: PDF operators that fill its glyphs, moving right from the origin, and its advance, in 1/1000 em."""
 
-    glyphs: tuple[tuple[int, float, float], ...]
-    advance: float
-
-
-@functools.cache
-def _font() -> Any:  # uharfbuzz ships no types.
-    font = hb.Font(hb.Face(hb.Blob.from_file_path(str(sans_path()))))
-    if font.face.upem != EM:
-        raise Refusal("FONT", "the mark's font has another em than its outlines are scaled for")
-    return font
+    operators: bytes
+    advance: int
 
 
-def _drawable(char: str) -> bool:
-    category = unicodedata.category(char)
-    if category[0] in "CM" or category in ("Zl", "Zp") or unicodedata.bidirectional(char) in _RIGHT_TO_LEFT:
-        return False
-    return _font().get_nominal_glyph(ord(char)) is not None
+class Cluster(NamedTuple):
+    """A character with its marks: the smallest piece a line may be cut between; `advance` in 1/1000 em."""
+
+    text: str
+    advance: int
+
+
+def _selector(char: str) -> bool:
+    return "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
+
+
+def _joins(text: str, index: int) -> bool:
+    """A joiner within a script that is written joined; anywhere else it is a control character."""
+    return text[index] in JOINERS and index > 0 and ord(text[index - 1]) in INDIC_AND_ARABIC
 
 
 def substituted(text: str) -> tuple[str, tuple[str, ...]]:
-    """The text in NFC with undrawable characters as [U+XXXX], and the code points so spelled, in order of first use."""
+    """The text in NFC with what is no letter and has no glyph as [U+XXXX], and the code points so spelled, in order.
+
+    A letter or mark that no face has raises Refusal GLYPH_MISSING with its code point.
+    """
     out: list[str] = []
     spelled: dict[str, None] = {}
-    for char in unicodedata.normalize("NFC", text):
-        if unicodedata.category(char) == "Zs":
+    normal = unicodedata.normalize("NFC", text)
+    for index, char in enumerate(normal):
+        category = unicodedata.category(char)
+        if category == "Zs":
             out.append(" ")
-        elif _drawable(char):
+        elif _joins(normal, index) or (_known(char) and category[0] != "C" and not _selector(char)):
             out.append(char)
+        elif category in _SPELLED or _selector(char):
+            spelled[f"U+{ord(char):04X}"] = None
+            out.append(f"[U+{ord(char):04X}]")
         else:
-            code = f"U+{ord(char):04X}"
-            spelled[code] = None
-            out.append(f"[{code}]")
+            raise Refusal("GLYPH_MISSING", f"no font of the mark can draw U+{ord(char):04X}")
     return "".join(out), tuple(spelled)
 
 
-def shape(text: str) -> Run:
-    """Lay out one line of substituted text. A glyph that is still missing raises Refusal GLYPH_MISSING."""
-    if not text:
-        return Run((), 0.0)
-    buffer = hb.Buffer()
-    buffer.add_str(text)
-    buffer.guess_segment_properties()
-    buffer.direction = "ltr"
-    buffer.language = "zh-Hans"
-    hb.shape(_font(), buffer)
-    pen = 0.0
-    glyphs = []
-    for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
-        if info.codepoint == 0:
-            raise Refusal("GLYPH_MISSING", f"the font has no glyph for U+{ord(text[info.cluster]):04X}")
-        glyphs.append((info.codepoint, pen + position.x_offset, float(position.y_offset)))
-        pen += position.x_advance
-    return Run(tuple(glyphs), pen)
+@functools.lru_cache(maxsize=8192)
+def _known(char: str) -> bool:
+    return covering(char) is not None
+
+
+def _split(text: str) -> Iterator[str]:
+    """Clusters: a character with the marks and joiners that follow it."""
+    start = 0
+    for index in range(1, len(text)):
+        if text[index] not in JOINERS and unicodedata.category(text[index])[0] != "M":
+            yield text[start:index]
+            start = index
+    if text:
+        yield text[start:]
+
+
+def clusters(text: str) -> list[Cluster]:
+    """The clusters of substituted text with their widths, for wrapping."""
+    return [Cluster(part, _width(part)) for part in _split(text)]
+
+
+@functools.lru_cache(maxsize=8192)
+def _width(cluster: str) -> int:
+    atom = _atom(cluster)
+    return atom.advance if atom is not None else sum(_set(_face_of(cluster), cluster, _turned(cluster))[1])
+
+
+def _face_of(cluster: str) -> Face:
+    face = covering(cluster)
+    if face is None:
+        codes = " ".join(f"U+{ord(char):04X}" for char in cluster)
+        raise Refusal("GLYPH_MISSING", f"no font of the mark can draw {codes} together")
+    return face
+
+
+def _simple(char: str) -> bool:
+    """Characters whose glyph depends on nothing around them."""
+    code = ord(char)
+    alone = code < 0x0590 or 0x10A0 <= code < 0x1100 or 0x1E00 <= code < 0x3130 or code >= 0x3190
+    return alone and unicodedata.category(char)[0] not in "MC" and unicodedata.bidirectional(char) not in _RTL
+
+
+_RTL = frozenset({"R", "AL"})
+_WEAK = frozenset({"EN", "AN", "ES", "ET", "CS", "NSM", "BN", "WS", "ON"})
+
+
+@functools.lru_cache(maxsize=8192)
+def _atom(cluster: str) -> Line | None:
+    """A character that needs no shaping, as operators at the origin; None for all others."""
+    if len(cluster) != 1 or not _simple(cluster):
+        return None
+    face = _face_of(cluster)
+    glyph = face.font.get_nominal_glyph(ord(cluster))
+    return Line(_glyph(face, glyph), round(face.font.get_glyph_h_advance(glyph) * face.scale))
+
+
+@functools.lru_cache(maxsize=16384)
+def _glyph(face: Face, glyph: int) -> bytes:
+    """One glyph's outline, filled, as operators in whole 1/1000 em; empty for a space."""
+    pen = _Pen(face.scale)
+    face.font.draw_glyph_with_pen(glyph, pen)
+    return b" ".join([*pen.operators, b"f\n"]) if pen.operators else b""
 
 
 class _Pen:
-    """Collects one glyph as PDF path operators, coordinates shifted by the pen position."""
+    """Collects one glyph as PDF path operators."""
 
-    def __init__(self, x: float, y: float) -> None:
-        self.x, self.y = x, y
-        self.last = (x, y)
-        self.ops: list[str] = []
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+        self.last = (0.0, 0.0)
+        self.operators: list[bytes] = []
 
-    def _at(self, point: tuple[float, float]) -> str:
-        return f"{point[0] + self.x:.0f} {point[1] + self.y:.0f}"
+    def _at(self, *points: tuple[float, float]) -> bytes:
+        self.last = points[-1]
+        return b" ".join(b"%d %d" % (round(x * self.scale), round(y * self.scale)) for x, y in points)
 
     def moveTo(self, point: tuple[float, float]) -> None:  # noqa: N802  # The pen protocol of fontTools names it so.
-        self.last = point
-        self.ops.append(f"{self._at(point)} m")
+        self.operators.append(self._at(point) + b" m")
 
     def lineTo(self, point: tuple[float, float]) -> None:  # noqa: N802
-        self.last = point
-        self.ops.append(f"{self._at(point)} l")
+        self.operators.append(self._at(point) + b" l")
 
     def curveTo(self, *points: tuple[float, float]) -> None:  # noqa: N802
-        self.last = points[-1]
-        self.ops.append(" ".join(self._at(point) for point in points) + " c")
+        self.operators.append(self._at(*points) + b" c")
 
     def qCurveTo(self, control: tuple[float, float], end: tuple[float, float]) -> None:  # noqa: N802
-        start = self.last
-        first = tuple(s + 2 / 3 * (c - s) for s, c in zip(start, control, strict=True))
+        """A quadratic curve as the cubic one that PDF has."""
+        first = tuple(s + 2 / 3 * (c - s) for s, c in zip(self.last, control, strict=True))
         second = tuple(e + 2 / 3 * (c - e) for e, c in zip(end, control, strict=True))
         self.curveTo((first[0], first[1]), (second[0], second[1]), end)
 
     def closePath(self) -> None:  # noqa: N802
-        self.ops.append("h")
+        """Filling closes every contour by itself (ISO 32000-2, 8.5.3.3)."""
 
     def endPath(self) -> None:  # noqa: N802
-        self.ops.append("h")
+        """As closePath: nothing to write."""
 
 
-def path(run: Run, x: float = 0.0, y: float = 0.0) -> str:
-    """PDF path operators of the run with its origin at (x, y), in 1/1000 em, without a painting operator."""
-    ops: list[str] = []
-    for glyph, glyph_x, glyph_y in run.glyphs:
-        pen = _Pen(x + glyph_x, y + glyph_y)
-        _font().draw_glyph_with_pen(glyph, pen)
-        ops.extend(pen.ops)
-    return "\n".join(ops)
+def _set(face: Face, text: str, turned: bool) -> tuple[list[tuple[int, int, int]], list[int]]:
+    """A run by HarfBuzz: glyphs with their offsets, and their advances. A glyph still missing refuses."""
+    buffer = hb.Buffer()
+    buffer.add_str(text)
+    buffer.guess_segment_properties()
+    buffer.direction = "rtl" if turned else "ltr"
+    hb.shape(face.font, buffer)
+    glyphs, advances = [], []
+    for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
+        if info.codepoint == 0:
+            raise Refusal("GLYPH_MISSING", f"no font of the mark can draw U+{ord(text[info.cluster]):04X}")
+        glyphs.append(
+            (info.codepoint, round(position.x_offset * face.scale), round(position.y_offset * face.scale))
+        )
+        advances.append(round(position.x_advance * face.scale))
+    return glyphs, advances
+
+
+def _turned(cluster: str) -> bool:
+    return unicodedata.bidirectional(cluster[0]) in _RTL
+
+
+@functools.lru_cache(maxsize=2048)
+def line(text: str) -> Line:
+    """Set one line of substituted text. Raises Refusal GLYPH_MISSING, never leaves a character out."""
+    out: list[bytes] = []
+    pen = drawn = 0
+    for part in _visual(list(_split(text))):
+        for operators, offset, rise, advance in part:
+            if operators:
+                out.append(b"1 0 0 1 %d %d cm " % (pen + offset - drawn, rise) + operators)
+                if rise:
+                    out.append(b"1 0 0 1 0 %d cm\n" % -rise)
+                drawn = pen + offset
+            pen += advance
+    return Line(b"".join(out), pen)
+
+
+Placed = tuple[bytes, int, int, int]  # Operators, shift to the right, rise, advance.
+
+
+def _visual(parts: list[str]) -> Iterator[list[Placed]]:
+    """Runs from left to right; a stretch from one right-to-left run to the next, figures between them included, is reversed."""
+    index = 0
+    while index < len(parts):
+        end = _stretch(parts, index)
+        runs = list(_runs(parts[index:end]))
+        yield from reversed(runs) if _turned(parts[index]) else runs
+        index = end
+
+
+def _stretch(parts: list[str], start: int) -> int:
+    """Where the stretch that begins at `start` ends."""
+    turned, end = _turned(parts[start]), start + 1
+    for index in range(start + 1, len(parts)):
+        if _turned(parts[index]) != turned:
+            if not turned or unicodedata.bidirectional(parts[index][0]) not in _WEAK:
+                break
+            continue
+        end = index + 1
+    return end
+
+
+def _runs(parts: list[str]) -> Iterator[list[Placed]]:
+    for (simple, face, turned), group in groupby(parts, key=_run_key):
+        text = "".join(group)
+        yield _simple_run(text) if simple else _shaped_run(face, text, turned)
+
+
+def _run_key(cluster: str) -> tuple[bool, Face, bool]:
+    return _atom(cluster) is not None, _face_of(cluster), _turned(cluster)
+
+
+def _simple_run(text: str) -> list[Placed]:
+    atoms = [_atom(char) for char in text]
+    return [(atom.operators, 0, 0, atom.advance) for atom in atoms if atom is not None]
+
+
+def _shaped_run(face: Face, text: str, turned: bool) -> list[Placed]:
+    glyphs, advances = _set(face, text, turned)
+    return [
+        (_glyph(face, glyph), offset, rise, advance)
+        for (glyph, offset, rise), advance in zip(glyphs, advances, strict=True)
+    ]
 
 
 def wrapped(text: str, width: float) -> tuple[str, ...]:
     """Cut substituted text into lines no wider than `width` (1/1000 em), at spaces where there are any near the end."""
     lines: list[str] = []
-    rest = text.strip()
+    rest = clusters(text.strip())
     while rest:
         count = _fitting(rest, width)
         if count < len(rest):
-            space = rest.rfind(" ", count // 2, count + 1)
-            count = space if space > 0 else count
-        lines.append(rest[:count].strip())
-        rest = rest[count:].strip()
+            spaces = [index for index in range(count // 2, count + 1) if rest[index].text == " "]
+            count = spaces[-1] if spaces and spaces[-1] > 0 else count
+        lines.append("".join(part.text for part in rest[:count]).strip())
+        rest = rest[count:]
+        while rest and rest[0].text == " ":
+            rest = rest[1:]
     return tuple(line for line in lines if line)
 
 
-def _fitting(text: str, width: float) -> int:
-    """How many leading characters fit; at least one, so that a cut always gets on."""
-    total = 0.0
-    for index, char in enumerate(text):
-        total += _advance(char)
+def _fitting(parts: list[Cluster], width: float) -> int:
+    """How many leading clusters fit; at least one, so that a cut always gets on."""
+    total = 0
+    for index, part in enumerate(parts):
+        total += part.advance
         if total > width and index:
             return index
-    return len(text)
+    return len(parts)
 
 
-@functools.lru_cache(maxsize=4096)
-def _advance(char: str) -> float:
-    glyph = _font().get_nominal_glyph(ord(char))
-    return float(_font().get_glyph_h_advance(glyph)) if glyph is not None else math.inf
+def preload() -> None:
+    """Open every face now: later no file can be opened."""
+    faces()
+    line("准备 ready")

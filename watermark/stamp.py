@@ -2,17 +2,21 @@
 
 import io
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name, Pdf, String
 
-from watermark import layout, outlines
+from watermark import layout
 from watermark.geometry import Geometry
 from watermark.mark import Mark
+from watermark.outlines import EM
+from watermark.profiles import VECTOR, Profile
 from watermark.report import PageReport
 
 _FOOTER_INK, _BAND = 0.8, 0.65  # Opacity of the footer's words and of the paper under them.
+DRAWN = b"q /Mark Do Q\n"
 
 
 def save(pdf: Pdf) -> bytes:
@@ -30,73 +34,81 @@ def save(pdf: Pdf) -> bytes:
     return out.getvalue()
 
 
+Filling = Callable[[str], pikepdf.Object]
+
+
 @dataclass
-class Stamper:
-    """Puts one mark on pages of one document; forms are made once for each geometry and shared."""
+class Forms:
+    """The forms of a mark in one document: the places' own, made by `fill`, and one for each geometry, shared by its pages."""
 
     pdf: Pdf
-    mark: Mark
-    words: layout.Words
-    _block: pikepdf.Object | None = None
-    _forms: dict[Geometry, pikepdf.Object] = field(default_factory=dict)
+    profile: Profile
+    fill: Filling
+    places: dict[str, pikepdf.Object] = field(default_factory=dict)
+    made: dict[Geometry, pikepdf.Object] = field(default_factory=dict)
+    contents: dict[bytes, pikepdf.Object] = field(default_factory=dict)
 
     def stamp(self, page: pikepdf.Page, geometry: Geometry) -> None:
         """Draw the mark last, in a graphics state of its own. The page's contents must be isolated already."""
         page.obj.Resources.XObject["/Mark"] = self.form(geometry)
-        before = page.obj.Contents.read_bytes()
-        page.obj.Contents = self.pdf.make_stream(before + b"q /Mark Do Q\n")
+        drawn = page.obj.Contents.read_bytes() + DRAWN
+        if drawn not in self.contents:
+            self.contents[drawn] = self.pdf.make_stream(drawn)
+        page.obj.Contents = self.contents[drawn]
 
     def form(self, geometry: Geometry) -> pikepdf.Object:
         """The mark for a geometry as a Form XObject in the page's user space."""
-        if geometry not in self._forms:
-            self._forms[geometry] = self._made(geometry)
-        return self._forms[geometry]
+        if geometry not in self.made:
+            self.made[geometry] = self._made(geometry)
+        return self.made[geometry]
 
     def _made(self, geometry: Geometry) -> pikepdf.Object:
-        view = geometry.view
-        foot = layout.footer(view, self.words.footer)
+        drawn, names = layout.operators(geometry.view, self.profile)
         resources = Dictionary(
-            XObject=Dictionary(T=self._tile(), F=self._outline(foot.block)),
+            XObject=Dictionary({f"/{name}": self._place(name) for name in names}),
             ExtGState=Dictionary(
-                Dark=_opacity(self.mark.opacity),
-                Light=_opacity(1.4 * self.mark.opacity),
+                Dark=_opacity(self.profile.opacity),
+                Light=_opacity(1.4 * self.profile.opacity),
                 Ink=_opacity(_FOOTER_INK),
                 Band=_opacity(_BAND),
             ),
         )
-        operators = [_numbers(geometry.matrix) + " cm", *self._tiles(view), *self._footer(view, foot)]
-        return self._stream("\n".join(operators), geometry.visible, resources)
-
-    def _tile(self) -> pikepdf.Object:
-        if self._block is None:
-            self._block = self._outline(self.words.tile)
-        return self._block
-
-    def _outline(self, block: layout.Block) -> pikepdf.Object:
-        margin = outlines.EM
-        bounds = (-margin, -margin, block.width + margin, block.height + margin)
-        return self._stream(block.path + "\nf", bounds, Dictionary())
-
-    def _stream(self, text: str, bounds: tuple[float, ...], resources: Dictionary) -> pikepdf.Object:
+        text = "\n".join([layout.numbers(geometry.matrix) + " cm", *drawn])
         form = self.pdf.make_stream(b"")
         form.write(zlib.compress(text.encode("ascii"), 6), filter=Name.FlateDecode)
-        form.Type, form.Subtype, form.BBox, form.Resources = Name.XObject, Name.Form, Array(bounds), resources
+        return dressed(form, geometry.visible, resources)
+
+    def _place(self, name: str) -> pikepdf.Object:
+        if name not in self.places:
+            self.places[name] = dressed(self.fill(name), bounds(name), Dictionary())
+        return self.places[name]
+
+
+def dressed(form: pikepdf.Object, box: tuple[float, ...], resources: Dictionary) -> pikepdf.Object:
+    """A stream as a Form XObject."""
+    form.Type, form.Subtype, form.BBox, form.Resources = Name.XObject, Name.Form, Array(box), resources
+    return form
+
+
+def bounds(name: str) -> tuple[float, float, float, float]:
+    """A place's box with an em of room around it for glyphs that reach out of their line."""
+    if name == layout.CODE:
+        return 0.0, 0.0, EM, EM
+    place = layout.PLACES[name]
+    return -EM, -EM, (place.width + 1) * EM, (place.height + 1) * EM
+
+
+class Stamper(Forms):
+    """Puts one recipient's mark on pages of one document."""
+
+    def __init__(self, pdf: Pdf, mark: Mark, words: layout.Words, profile: Profile = VECTOR) -> None:
+        super().__init__(pdf, profile.with_opacity(mark.opacity), self._filled)
+        self.words = words
+
+    def _filled(self, name: str) -> pikepdf.Object:
+        form = self.pdf.make_stream(b"")
+        form.write(zlib.compress(self.words.fill(name), 6), filter=Name.FlateDecode)
         return form
-
-    def _tiles(self, view: tuple[float, float]) -> list[str]:
-        """Every tile twice: light and a little aside, then dark; so it shows on dark photos as on white paper."""
-        size = layout.tile_size(view, self.words.tile)
-        matrices = list(layout.tiles(view, self.words.tile, size))
-        shift = 0.055 * size
-        moved = [(*m[:4], m[4] + shift, m[5] - shift) for m in matrices]
-        operators = ["q /Light gs 1 g", *[f"q {_numbers(m)} cm /T Do Q" for m in moved], "Q"]
-        return [*operators, "q /Dark gs 0 g", *[f"q {_numbers(m)} cm /T Do Q" for m in matrices], "Q"]
-
-    def _footer(self, view: tuple[float, float], foot: layout.Footer) -> list[str]:
-        return [
-            f"q /Band gs 1 g 0 0 {view[0]:.3f} {foot.height:.3f} re f Q",
-            f"q /Ink gs 0.15 g {_numbers(foot.place(view))} cm /F Do Q",
-        ]
 
 
 def _opacity(value: float) -> Dictionary:
@@ -112,16 +124,17 @@ def _opacity(value: float) -> Dictionary:
     )
 
 
-def _numbers(matrix: tuple[float, ...]) -> str:
-    return " ".join(f"{value:.6f}".rstrip("0").rstrip(".") for value in matrix)
+def titled(pdf: Pdf, title: str) -> None:
+    """The information dictionary of what leaves: a title and the product's name, nothing else."""
+    pdf.trailer.Info = pdf.make_indirect(Dictionary(Title=String(title), Producer=String("SealGate")))
 
 
-def stamp_all(pdf: Pdf, geometries: tuple[Geometry, ...], mark: Mark, words: layout.Words) -> None:
+def stamp_all(
+    pdf: Pdf, geometries: tuple[Geometry, ...], mark: Mark, words: layout.Words, profile: Profile = VECTOR
+) -> None:
     """Mark every page of a rebuilt document, and say the copy number in its information dictionary."""
-    pdf.trailer.Info = pdf.make_indirect(
-        Dictionary(Title=String(mark.copy_number), Producer=String("SealGate"))
-    )
-    stamper = Stamper(pdf, mark, words)
+    titled(pdf, mark.copy_number)
+    stamper = Stamper(pdf, mark, words, profile)
     for page, geometry in zip(pdf.pages, geometries, strict=True):
         stamper.stamp(page, geometry)
 

@@ -130,7 +130,7 @@ def test_the_cover_tells_all_in_both_languages_and_takes_names_as_words(
     for word in (
         "领取人",
         "Recipient",
-        "[U+20BB7]",
+        "𠮷",
         '#eval("1")*s1*',
         "示例建材供应商",
         "manifest.json",
