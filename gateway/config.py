@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     smtp_starttls: bool = True
     mail_from: str = "sealgate@localhost"
 
+    backup_recipients: Path | None = None
+
     demo: bool = False
     small_company: bool = False
     converter: Path | None = None
