@@ -3,22 +3,24 @@
 import base64
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from gateway.audit import leaf, tiles, tree
 from gateway.audit.export import EXPORT_FORMAT, EXPORT_VERSION
-from gateway.audit.models import Checkpoint, Leaf, Personal
+from gateway.audit.models import Checkpoint, Leaf
+from gateway.audit.rows import LogEntry, Row, entry_of, read, stored
+from gateway.audit.search import Search, in_order
 from gateway.audit.service import REFUSED, REFUSED_STRANGERS
 
 MAX_PAGE = 200
 _BATCH = 500
+_PROOFS_A_READER = 2_000
 _FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
 _CONTROL = "\t\r\n\0"
 
@@ -27,8 +29,8 @@ _CONTROL = "\t\r\n\0"
 class LogFilter:
     """What is looked for; None means any. `object` is (kind, id) or (kind, None); `actor` a label such as `staff:…`.
 
-    `event` is a whole name, or a beginning when it ends in a point (`share.`). `text` is looked for in entries and in personal
-    values. `since` is included, `until` is not.
+    `event` is a whole name, or a beginning when it ends in a point (`share.`). `since` is included, `until` is not. This is for
+    what rooms ask about their own objects; the pages of the log search by terms (gateway/audit/search.py).
     """
 
     event: str | None = None
@@ -37,31 +39,7 @@ class LogFilter:
     actor: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    text: str | None = None
     refusals: bool = False
-
-
-@dataclass(frozen=True)
-class LogEntry:
-    """One entry as it is shown. `personal` holds the values whose salts still exist; `erased` names those that are gone.
-
-    `checkpoint` is the size of the first checkpoint that covers it, None while it waits. `tampered` names what in the database is
-    not what was recorded: personal fields (their values are withheld) or `entry`; a rebuild of the log tells more.
-    """
-
-    id: str
-    seq: int | None
-    at: datetime
-    event: str
-    object: tuple[str, str]
-    source: str | None
-    target: str | None
-    actor: str
-    data: Mapping[str, leaf.JSON]
-    personal: Mapping[str, str]
-    erased: tuple[str, ...]
-    tampered: tuple[str, ...]
-    checkpoint: int | None
 
 
 @dataclass(frozen=True)
@@ -72,34 +50,24 @@ class Page:
     before: int | None = None
 
 
-@dataclass(frozen=True)
-class _Row:
-    arrival: int
-    seq: int | None
-    body: bytes
-    leaf_hash: bytes | None
-    opened: Sequence[tuple[str, bytes, str]]
-    covered: int | None
-
-
 def page(session: Session, filters: LogFilter, before: int | None = None, limit: int = 50) -> Page:
     """At most `limit` entries older than the cursor `before` (of a Page), newest first."""
     limit = max(1, min(limit, MAX_PAGE))
-    query = _matching(session, filters).order_by(Leaf.arrival.desc()).limit(limit + 1)
+    query = _matching(filters).order_by(Leaf.arrival.desc()).limit(limit + 1)
     if before is not None:
         query = query.where(Leaf.arrival < before)
-    rows = _read(session, query)
-    shown = tuple(_entry(row) for row in rows[:limit])
+    rows = read(session, query)
+    shown = tuple(entry_of(row) for row in rows[:limit])
     return Page(shown, rows[limit - 1].arrival if len(rows) > limit else None)
 
 
 def find(session: Session, leaf_id: str) -> LogEntry | None:
     """One entry by its id."""
-    rows = _read(session, _matching(session, LogFilter()).where(Leaf.id == leaf_id))
-    return _entry(rows[0]) if rows else None
+    rows = read(session, _matching(LogFilter()).where(Leaf.id == leaf_id))
+    return entry_of(rows[0]) if rows else None
 
 
-def _matching(session: Session, filters: LogFilter) -> Select[Any]:
+def _matching(filters: LogFilter) -> Select[Any]:
     wanted: list[ColumnElement[bool]] = []
     if filters.event:
         whole = not filters.event.endswith(".")
@@ -118,70 +86,19 @@ def _matching(session: Session, filters: LogFilter) -> Select[Any]:
         wanted.append(Leaf.at >= filters.since)
     if filters.until is not None:
         wanted.append(Leaf.at < filters.until)
-    if filters.text:
-        wanted.append(_holds(session, filters.text))
     if filters.refusals:
         wanted.append(Leaf.event.in_([REFUSED, REFUSED_STRANGERS]))
-    covered = (
-        select(func.min(Checkpoint.size)).where(Checkpoint.size > Leaf.seq).scalar_subquery().label("covered")
-    )
-    return select(Leaf.arrival, Leaf.id, Leaf.seq, Leaf.body, Leaf.leaf_hash, covered).where(
-        and_(true(), *wanted)
-    )
+    return stored().where(and_(true(), *wanted))
 
 
-def _holds(session: Session, text: str) -> ColumnElement[bool]:
-    # Inside an entry the text stands as JSON spells it.
-    spelled = json.dumps(leaf.storable(text), ensure_ascii=False)[1:-1]
-    named = exists().where(
-        Personal.leaf_id == Leaf.id, Personal.value.icontains(leaf.storable(text), autoescape=True)
-    )
-    if session.get_bind().dialect.name == "sqlite":
-        return or_(func.instr(Leaf.body, spelled.encode()) > 0, named)
-    return or_(func.strpos(func.convert_from(Leaf.body, "UTF8"), spelled) > 0, named)
-
-
-def _read(session: Session, query: Select[Any]) -> list[_Row]:
-    found = session.execute(query).all()
-    opened: dict[str, list[tuple[str, bytes, str]]] = {}
-    columns = select(Personal.leaf_id, Personal.field, Personal.salt, Personal.value)
-    for start in range(0, len(found), _BATCH):
-        ids = [row.id for row in found[start : start + _BATCH]]
-        for row in session.execute(columns.where(Personal.leaf_id.in_(ids)).order_by(Personal.field)):
-            opened.setdefault(row.leaf_id, []).append((row.field, row.salt, row.value))
-    return [_Row(r.arrival, r.seq, r.body, r.leaf_hash, opened.get(r.id, ()), r.covered) for r in found]
-
-
-def _entry(row: _Row) -> LogEntry:
-    entry = leaf.parse(row.body)
-    values = {n: v for n, salt, v in row.opened if leaf.commitment(salt, n, v) == entry.personal.get(n)}
-    stored = {name for name, _, _ in row.opened}
-    changed = row.seq is not None and row.leaf_hash != tree.leaf_hash(row.body)
-    return LogEntry(
-        id=entry.id,
-        seq=row.seq,
-        at=entry.at,
-        event=entry.event,
-        object=entry.object,
-        source=entry.source,
-        target=entry.target,
-        actor=entry.actor,
-        data=entry.data,
-        personal=values,
-        erased=tuple(sorted(set(entry.personal) - stored)),
-        tampered=(*(["entry"] if changed else []), *sorted(stored - set(values))),
-        checkpoint=row.covered,
-    )
-
-
-def export_jsonl(session: Session, filters: LogFilter) -> Iterator[bytes]:
+def export_jsonl(session: Session, filters: LogFilter | Search) -> Iterator[bytes]:
     """The export file (docs/formats.md, Receipt) line by line: a header with the last checkpoint, then entries in log order.
 
     Without filters it holds the whole log and is verified by rebuilding the root; otherwise each entry brings its own proof.
-    Entries that still wait for their number come last, without one.
+    Entries that still wait for their number come last, without one; a search holds numbered entries only.
     """
     complete = filters == LogFilter()
-    head = session.scalar(select(Checkpoint).order_by(Checkpoint.size.desc()).limit(1))
+    head = session.scalar(_usable().order_by(Checkpoint.size.desc()).limit(1))
     size = head.size if head is not None else 0
     yield _line(
         {
@@ -191,35 +108,56 @@ def export_jsonl(session: Session, filters: LogFilter) -> Iterator[bytes]:
             "complete": complete,
         }
     )
-    reader = tiles.Tiles(session)
-    for read in _in_order(session, filters, size):
-        line = _exported(read)
-        if not complete and read.seq is not None:
-            path = tree.inclusion(reader.node, read.seq, size)
-            line["proof"] = [base64.b64encode(h).decode() for h in path]
+    prover = _Prover(session, size)
+    for row in _in_order(session, filters, size):
+        line = _exported(row)
+        if not complete and row.seq is not None:
+            line["proof"] = [base64.b64encode(h).decode() for h in prover.path(row.seq)]
         yield _line(line)
+
+
+def _usable() -> Select[Any]:
+    return select(Checkpoint).where(Checkpoint.usable_at.is_not(None))
+
+
+class _Prover:
+    """Inclusion proofs of one checkpoint; the tiles read so far are let go now and then, so that memory stays small."""
+
+    def __init__(self, session: Session, size: int) -> None:
+        self._session, self._size, self._made = session, size, 0
+        self._node = tiles.Tiles(session).node
+
+    def path(self, seq: int) -> list[bytes]:
+        self._made += 1
+        if self._made % _PROOFS_A_READER == 0:
+            self._node = tiles.Tiles(self._session).node
+        return tree.inclusion(self._node, seq, self._size)
 
 
 def _line(value: Mapping[str, Any]) -> bytes:
     return leaf.canonical(value) + b"\n"
 
 
-def _exported(read: _Row) -> dict[str, Any]:
-    opened = {name: {"salt": salt.hex(), "value": value} for name, salt, value in read.opened}
-    return {"entry": leaf.parse_canonical(read.body), "personal": opened, "seq": read.seq}
+def _exported(row: Row) -> dict[str, Any]:
+    opened = {name: {"salt": salt.hex(), "value": value} for name, salt, value in row.opened}
+    return {"entry": leaf.parse_canonical(row.body), "personal": opened, "seq": row.seq}
 
 
-def _in_order(session: Session, filters: LogFilter, size: int) -> Iterator[_Row]:
-    matching = _matching(session, filters)
+def _in_order(session: Session, filters: LogFilter | Search, size: int) -> Iterator[Row]:
+    # A search finds numbered entries only: its terms are made when the number is there.
+    if isinstance(filters, Search):
+        yield from in_order(session, filters, size)
+        return
+    matching = _matching(filters)
     numbered = matching.where(Leaf.seq < size).order_by(Leaf.seq)
     after = -1
-    while rows := _read(session, numbered.where(Leaf.seq > after).limit(_BATCH)):
+    while rows := read(session, numbered.where(Leaf.seq > after).limit(_BATCH)):
         yield from rows
         after = rows[-1].seq or 0
     # What got its number after the header was written counts as waiting here: the header's checkpoint does not hold it.
     waiting = matching.where(or_(Leaf.seq.is_(None), Leaf.seq >= size)).order_by(Leaf.arrival)
-    for read in _read(session, waiting):
-        yield replace(read, seq=None, covered=None)
+    for row in read(session, waiting):
+        yield replace(row, seq=None, covered=None)
 
 
 CSV_HEAD = (
@@ -241,15 +179,16 @@ CSV_HEAD = (
     "personal",
     "data",
     "checkpoint",
+    "leaf_hash",
 )
 
 
-def export_csv(session: Session, filters: LogFilter) -> Iterator[bytes]:
+def export_csv(session: Session, filters: LogFilter | Search) -> Iterator[bytes]:
     """The same entries as a table for spreadsheets, UTF-8 with a mark; every cell is safe against formulas."""
     yield "\ufeff".encode() + _csv_row(CSV_HEAD)
-    head = session.scalar(select(func.max(Checkpoint.size))) or 0
-    for read in _in_order(session, filters, head):
-        yield _csv_row(_cells(_entry(read)))
+    head = session.scalar(_usable().with_only_columns(func.max(Checkpoint.size))) or 0
+    for row in _in_order(session, filters, head):
+        yield _csv_row([*_cells(entry_of(row)), tree.leaf_hash(row.body).hex()])
 
 
 def _cells(entry: LogEntry) -> list[str]:

@@ -12,13 +12,16 @@ from gateway.audit import note, tiles, tree
 from gateway.audit import queries as audit
 from gateway.audit.errors import AuditError
 from gateway.audit.models import Checkpoint, Leaf, StrangerCount
-from gateway.audit.queries import LogEntry, LogFilter
+from gateway.audit.queries import LogFilter
+from gateway.audit.rows import LogEntry
+from gateway.audit.search import Search, search
 from gateway.audit.service import REFUSED, REFUSED_STRANGERS
-from gateway.db import Database
 from gateway.deps import Deps
 from gateway.errors import NotFound
 from gateway.oversight import names, words
-from gateway.oversight.filters import of_object, with_numbers
+from gateway.oversight.filters import Wanted, of_object
+from gateway.oversight.finding import searched
+from gateway.oversight.indexing import waiting
 from gateway.oversight.results import Counts, Head, Line, LogHealth, LogPage
 from gateway.principal import Actor, Role
 
@@ -31,20 +34,23 @@ CASEWORK = frozenset(
 _SHOWN_TO_CASEWORK = frozenset({"actor.label", "actor.name", "acting_for", "reason"})
 
 
-def understood(database: Database, filters: LogFilter) -> LogFilter:
-    """The filter with ledger numbers and addresses put as the log knows them."""
-    with database.read() as session:
-        kind, typed = filters.object or ("", None)
-        found = names.object_id(session, kind, typed) if typed else None
-        actor = names.actor_label(session, filters.actor) if filters.actor else None
-    return with_numbers(filters, object_id=found, actor=actor)
+def log_page(deps: Deps, wanted: Wanted, before: int | None = None) -> LogPage:
+    """At most PAGE entries older than the cursor, newest first.
 
-
-def log_page(deps: Deps, filters: LogFilter, before: int | None = None) -> LogPage:
-    """At most PAGE entries older than the cursor, newest first."""
+    Without a wish, by arrival and with those that wait for their number; otherwise those that have a number and their terms.
+    """
     with deps.database.read() as session:
-        found = audit.page(session, filters, before, PAGE)
-        return LogPage(_lines(session, found.entries), found.before)
+        if wanted == Wanted():
+            page = audit.page(session, LogFilter(), before, PAGE)
+            return LogPage(_lines(session, page.entries), page.before)
+        found = search(session, searched(session, wanted, deps.search), before, PAGE)
+        hidden = waiting(session) if before is None else 0
+        return LogPage(_lines(session, found.entries), found.before, found.reached, hidden)
+
+
+def matching(deps: Deps, session: Session, wanted: Wanted) -> LogFilter | Search:
+    """What an export of these wishes holds."""
+    return LogFilter() if wanted == Wanted() else searched(session, wanted, deps.search)
 
 
 def object_page(
@@ -54,7 +60,9 @@ def object_page(
     full = actor.has(Role.AUD)
     if not full and kind not in CASEWORK:
         raise NotFound
-    shown = log_page(deps, of_object(kind, identifier), before)
+    with deps.database.read() as session:
+        found = audit.page(session, of_object(kind, identifier), before, PAGE)
+        shown = LogPage(_lines(session, found.entries), found.before)
     if not shown.lines:
         raise NotFound
     return shown if full else replace(shown, lines=tuple(_narrowed(line) for line in shown.lines))
@@ -144,7 +152,8 @@ def head(deps: Deps) -> Head | None:
 
 
 def _last_checkpoints(session: Session, count: int) -> list[Checkpoint]:
-    return list(session.scalars(select(Checkpoint).order_by(Checkpoint.size.desc()).limit(count)))
+    usable = select(Checkpoint).where(Checkpoint.usable_at.is_not(None))
+    return list(session.scalars(usable.order_by(Checkpoint.size.desc()).limit(count)))
 
 
 def _sound(session: Session, row: Checkpoint, key: note.Key) -> bool:
@@ -212,8 +221,8 @@ def _count(session: Session, model: type[Leaf] | type[Checkpoint]) -> int:
     return session.scalar(select(func.count()).select_from(model)) or 0
 
 
-def export(deps: Deps, filters: LogFilter, form: str) -> Iterator[bytes]:
+def export(deps: Deps, wanted: Wanted, form: str) -> Iterator[bytes]:
     """The matching entries as a file, piece by piece: `jsonl` can be verified offline, `csv` opens in a spreadsheet."""
     written = {"jsonl": audit.export_jsonl, "csv": audit.export_csv}[form]
     with deps.database.read() as session:
-        yield from written(session, filters)
+        yield from written(session, matching(deps, session, wanted))

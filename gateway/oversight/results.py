@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from gateway.audit.queries import LogEntry
+from gateway.audit.rows import LogEntry
 from gateway.policy.parameters import Definition, Value
 from gateway.principal import Text
 
@@ -50,10 +50,16 @@ class Line:
 
 @dataclass(frozen=True)
 class LogPage:
-    """Entries, newest first; `before` is the cursor of the next page, None on the last."""
+    """Entries, newest first; `before` is the cursor of the next page, None on the last.
+
+    `reached` is the number down to which was looked, where a page stopped for its work before it was full. `hidden` entries are
+    too young to be found by a search.
+    """
 
     lines: tuple[Line, ...]
     before: int | None
+    reached: int | None = None
+    hidden: int = 0
 
 
 @dataclass(frozen=True)

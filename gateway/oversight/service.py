@@ -6,41 +6,58 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from gateway.audit.queries import LogFilter
 from gateway.audit.service import JSON, record
 from gateway.db import locked, new_id
 from gateway.deps import Deps
 from gateway.errors import Invalid, NotFound, WrongState
 from gateway.notify.models import Message
+from gateway.oversight.filters import Wanted
+from gateway.oversight.indexing import catch_up
 from gateway.oversight.rules import PARAMETER, own_addresses, typed
 from gateway.policy.parameters import ParameterVersion, Value
 from gateway.principal import Actor, Text
 from gateway.workflow import move
 
+EXPORTS = frozenset({"jsonl", "csv", "pdf", "zip", "evidence"})
+# What was typed may name people: such words stand in the entry as commitments only.
+_NAMING = ("person", "partner", "client", "value")
+_CLEAR = ("event", "kind", "object", "file", "copy")
+_TURNS = 4
 
-def note_reading(deps: Deps, what: str, filters: LogFilter | None, *, actor: Actor, now: datetime) -> str:
-    """Records that somebody is about to read the log or take it away; `what` is page, jsonl, csv, receipt …
 
-    What was searched for may name people, so text and actor stand in the entry as commitments only.
+def note_reading(
+    deps: Deps,
+    what: str,
+    wanted: Wanted | None,
+    *,
+    actor: Actor,
+    now: datetime,
+    about: tuple[str, str] | None = None,
+) -> str:
+    """Records that somebody is about to read the log or take it away, once a read; returns the entry's id.
+
+    `what` is page, object, receipt, counts or a form of export; `about` the object read of. What has a number by then gets its
+    search terms, so that the read finds it.
     """
     with deps.job(actor, "log.read", ("log", what), now) as session:
-        event = "log.exported" if what in ("jsonl", "csv") else "log.read"
-        names = {} if filters is None else {"text": filters.text, "actor": filters.actor}
-        personal = {name: value for name, value in names.items() if value}
-        asked = {} if filters is None else _asked(filters)
-        return record(session, event, actor=actor, obj=("log", what), now=now, personal=personal, **asked)
+        event = "log.exported" if what in EXPORTS else "log.read"
+        clear, personal = _asked(wanted or Wanted())
+        if about is not None:
+            clear["about"] = list(about)
+        leaf = record(session, event, actor=actor, obj=("log", what), now=now, personal=personal, **clear)
+    catch_up(deps, _TURNS)
+    return leaf
 
 
-def _asked(filters: LogFilter) -> dict[str, Any]:
-    given: dict[str, Any] = {
-        "wanted": filters.event,
-        "about": None if filters.object is None else list(filters.object),
-        "share": filters.share,
-        "since": _stamp(filters.since),
-        "until": _stamp(filters.until),
-        "refusals": filters.refusals or None,
+def _asked(wanted: Wanted) -> tuple[dict[str, Any], dict[str, str]]:
+    given: dict[str, Any] = {f"wanted_{name}": getattr(wanted, name) for name in _CLEAR}
+    given |= {
+        "since": _stamp(wanted.since),
+        "until": _stamp(wanted.until),
+        "refusals": wanted.refusals or None,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    named = {name: str(getattr(wanted, name)) for name in _NAMING if getattr(wanted, name)}
+    return {name: value for name, value in given.items() if value is not None}, named
 
 
 def _stamp(moment: datetime | None) -> str | None:

@@ -5,10 +5,9 @@ from datetime import datetime
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 
-from gateway.audit.queries import LogFilter
 from gateway.errors import Invalid, NotFound, Unavailable
 from gateway.oversight import queries, service, words
-from gateway.oversight.filters import NAMES, read_filter
+from gateway.oversight.filters import NAMES, Wanted, read_filter
 from gateway.oversight.message_views import add_message_pages
 from gateway.oversight.parameter_views import add_parameter_pages
 from gateway.principal import Role
@@ -18,6 +17,7 @@ AUDITORS = frozenset({Role.AUD})
 CASE_READERS = frozenset({Role.AUD, Role.ADM})
 COUNTERS = frozenset({Role.AUD, Role.DGM})
 HEALTH_READERS = frozenset({Role.AUD, Role.SYS})
+EXPORTS = (("csv", _("导出 CSV")), ("jsonl", _("导出可核验文件")))
 MIME = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 
 bp = Blueprint("oversight", __name__, template_folder="templates")
@@ -40,11 +40,11 @@ def log() -> Response:
     return _log(filters)
 
 
-def _filters() -> LogFilter:
-    return queries.understood(deps().database, read_filter(request.args, actor().timezone))
+def _filters() -> Wanted:
+    return read_filter(request.args, actor().timezone)
 
 
-def _log(filters: LogFilter | None, problem: Invalid | None = None) -> Response:
+def _log(filters: Wanted | None, problem: Invalid | None = None) -> Response:
     asked = {name: request.args.get(name, "") for name in NAMES}
     return page(
         "oversight/log.html",
@@ -57,13 +57,15 @@ def _log(filters: LogFilter | None, problem: Invalid | None = None) -> Response:
         events=sorted(((code, text(language())) for code, text in words.EVENTS.items()), key=lambda e: e[1]),
         kinds=words.KINDS,
         codes=words.CODES,
+        exports=EXPORTS,
+        reports=(),
     )
 
 
 def _cursor() -> int | None:
     # An arrival is a positive number of the database's own; anything else starts from the newest.
     found = request.args.get("before", type=int)
-    return found if found is not None and 0 < found < 2**63 else None
+    return found if found is not None and 0 <= found < 2**63 else None
 
 
 @bp.get("/log/of/<kind>/<object_id>")
@@ -71,8 +73,7 @@ def _cursor() -> int | None:
 def log_of(kind: str, object_id: str) -> Response:
     """The entries of one object, for auditors and, in its own casework, for 行政部."""
     found = queries.object_page(deps(), kind, object_id, _cursor(), actor=actor())
-    about = LogFilter(object=(kind, object_id))
-    service.note_reading(deps(), "object", about, actor=actor(), now=now())
+    service.note_reading(deps(), "object", None, about=(kind, object_id), actor=actor(), now=now())
     return page(
         "oversight/object.html", found=found, kind=kind, object_id=object_id, words=words, codes=words.CODES
     )
@@ -125,8 +126,7 @@ def receipt(leaf_id: str) -> Response:
     if not queries.has_entry(deps(), leaf_id):
         raise NotFound
     proof = deps().log.receipt(leaf_id)
-    about = LogFilter(object=("entry", leaf_id))
-    service.note_reading(deps(), "receipt", about, actor=actor(), now=now())
+    service.note_reading(deps(), "receipt", None, about=("entry", leaf_id), actor=actor(), now=now())
     return _file(Response(proof), "application/octet-stream", f"{leaf_id}.tlog-proof")
 
 
