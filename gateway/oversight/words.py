@@ -15,6 +15,7 @@ from gateway.workflow import Process
 KINDS: Mapping[str, Text] = {
     "account": Text("账号", "Account"),
     "agreement": Text("协议", "Agreement"),
+    "backup": Text("备份", "Backup"),
     "basis": Text("合法性基础", "Legal basis"),
     "bundle": Text("领取包", "Bundle"),
     "case": Text("案卷", "Case"),
@@ -24,7 +25,10 @@ KINDS: Mapping[str, Text] = {
     "department": Text("部门", "Department"),
     "grant": Text("知悉授权", "Need-to-know grant"),
     "item": Text("卷内文件", "Item"),
+    "key": Text("密钥", "Key"),
+    "keycopy": Text("密钥副本", "Copy of keys"),
     "log": Text("日志", "Log"),
+    "object": Text("存储对象", "Stored object"),
     "organisation": Text("合作单位", "Partner"),
     "page": Text("页面", "Page"),
     "parameter": Text("业务参数", "Parameters"),
@@ -63,6 +67,8 @@ agreement.exported|协议：导出台账|Agreements: register taken away
 agreement.read|协议：阅读|Agreement: read
 alert|安全告警|Security alert
 approval.void|共享：审批作废|Share: approval void
+backup.expired|备份：到期清除|Backup: expired and removed
+backup.made|备份：完成|Backup: made
 basis.added|合法性基础：登记|Legal basis: added
 basis.ended|合法性基础：终止|Legal basis: ended
 bundle.acknowledge|领取包：确认已收口令|Bundle: passphrase acknowledged
@@ -92,8 +98,14 @@ invitation.made|邀请：生成链接|Invitation: link made
 item.added|卷内文件：登记|Item: added
 item.edited|卷内文件：修改|Item: edited
 item.view|卷内文件：查看|Item: viewed
+keys.exported|密钥：导出副本|Keys: copy exported
+keys.rotate_begun|密钥：开始轮换|Keys: rotation begun
+keys.rotated|密钥：轮换完成，旧密钥已销毁|Keys: rotated, old ones destroyed
+log.continued|日志：旧日志冻结，新日志承接|Log: frozen and continued under a new origin
 log.exported|日志：导出|Log: exported
 log.read|日志：查询|Log: read
+object.destroyed|存储对象：密钥与密文已删除|Object: key and ciphertext deleted
+object.destroying|存储对象：开始销毁|Object: destruction begun
 person.language|账号：更换语言|Account: language changed
 person.timezone|账号：更换时区|Account: time zone changed
 pledge.accept|个人承诺：接受|Undertaking: accepted
@@ -101,6 +113,8 @@ refused|已拒绝|Refused
 refused.strangers|已拒绝：未登录者|Refused: strangers
 release.aborted|放行：传输中断|Release: broken off
 release.completed|放行：传输完成|Release: completed
+restore.done|备份：已恢复，会话作废、共享暂停|Backup: restored, sessions void, shares suspended
+restore.drill|备份：恢复演练|Backup: restore drill
 role.declined|角色：未同意|Role: declined
 role.ended|角色：终止|Role: ended
 role.granted|角色：授予|Role: granted
