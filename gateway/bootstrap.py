@@ -77,7 +77,7 @@ def build(settings: Settings | None = None, *, clock: Callable[[], datetime] = w
     _need_keys(settings)
     database = Database(settings.database, _raw(settings, "mac.key"))
     keyring = _keyring(settings)
-    stores = {kind: _store(settings, kind, UploadRecords(database, kind, clock)) for kind in STORES}
+    stores = raw_stores(settings, database, clock)
     signer = Signer.load(settings.keys / "log.key", log_origin(settings))
     mailer = Mailer(
         database,
@@ -145,6 +145,13 @@ def _keyring(settings: Settings) -> Keyring:
     if settings.keyring_url is not None:
         return PostgresKeyring(settings.keyring_url, folder)
     return SqliteKeyring(settings.home / "keyring.db", folder)
+
+
+def raw_stores(
+    settings: Settings, database: Database, clock: Callable[[], datetime] = wall_clock
+) -> dict[str, ObjectStore]:
+    """The stores without the sealed layer over them: what custody compares, copies and brings back."""
+    return {kind: _store(settings, kind, UploadRecords(database, kind, clock)) for kind in STORES}
 
 
 def _store(settings: Settings, kind: str, journal: UploadJournal | None = None) -> ObjectStore:
