@@ -10,8 +10,9 @@ import hmac
 import json
 import secrets
 import threading
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar, TypeVar
 
@@ -24,6 +25,7 @@ from sqlalchemy.types import TypeDecorator
 from gateway.errors import TamperedRow, UnrecordedChange
 
 T = TypeVar("T", bound="Base")
+_BUSY_S = 30.0
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -137,6 +139,44 @@ def _apply_defaults(row: Any) -> None:
             setattr(row, column.key, argument(None) if callable(argument) else argument)
 
 
+class _Queue:
+    """First come, first served: SQLite's own waiting is sleeping and trying again, which starves those who wait longest."""
+
+    def __init__(self) -> None:
+        self._state = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+        self._taken = False
+
+    @contextmanager
+    def place(self, timeout_s: float) -> Iterator[None]:
+        """Waits for the turn, at most so long: after that the engine's own lock decides."""
+        turn = threading.Event()
+        with self._state:
+            mine, self._taken = not self._taken, True
+            if not mine:
+                self._waiting.append(turn)
+        mine = mine or turn.wait(timeout_s) or not self._leave(turn)
+        try:
+            yield
+        finally:
+            if mine:
+                self._next()
+
+    def _leave(self, turn: threading.Event) -> bool:
+        with self._state:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                return True
+            return False
+
+    def _next(self) -> None:
+        with self._state:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._taken = False
+
+
 class Database:
     """One engine and the key of its guarded rows; safe to use from several threads.
 
@@ -147,6 +187,7 @@ class Database:
         self.engine = _engine(url)
         self._mac_key = mac_key
         self._local = threading.local()
+        self._queue = _Queue()
         self.hooks: dict[str, Any] = {}
 
     @property
@@ -173,18 +214,19 @@ class Database:
             yield joined
             return
         session = self._session()
-        session.connection(execution_options={"sealgate_write": True})
-        self._local.session = session
         after: list[Any] = session.info.setdefault("after_commit", [])
-        try:
-            yield session
-            session.commit()
-        except BaseException:
-            session.rollback()
-            raise
-        finally:
-            self._local.session = None
-            session.close()
+        with self._queue.place(_BUSY_S) if self.is_sqlite else nullcontext():
+            session.connection(execution_options={"sealgate_write": True})
+            self._local.session = session
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+            finally:
+                self._local.session = None
+                session.close()
         for call in after:
             call()
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -21,6 +21,8 @@ from gateway.errors import Unavailable
 
 UNNUMBERED_LIMIT_S = 60.0
 _POLL_S = 0.01
+_LOOK_S = 0.1
+_REMEMBERED = 20_000
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Log:
     `old` and `size` say which entries are new since the usable checkpoint before it. `cosign` makes a witness's line a condition:
     a checkpoint is stored first (`usable_at` None in its row), the witness is asked outside of every transaction, and only the
     note that comes back makes it usable; until then nothing here shows it, no receipt is made under it, no wait ends with it, and
-    a wait ends with Unavailable("LOG") when the witness cannot be had. `lease_time` is how long a holder may take, the witness
+    a wait ends with Unavailable("LOG") when the witness cannot be had. Unless `cosign_required`, a note that comes back without a
+    cosignature is taken as well. `lease_time` is how long a holder may take, the witness
     included, before another replaces it.
     """
 
@@ -52,6 +55,7 @@ class Log:
         origin: str,
         publish: Callable[[CheckpointView], None] | None = None,
         cosign: Cosign | None = None,
+        cosign_required: bool = True,
         lease_time: timedelta = LEASE_TIME,
     ) -> None:
         if signer.name != origin:
@@ -60,11 +64,13 @@ class Log:
         self._signer = signer
         self._publish = publish
         self._cosign = cosign
+        self._cosign_required = cosign_required
         self._sequencer = Sequencer(
             signer, sqlite_engine=database.is_sqlite, lease_time=lease_time, witnessed=cosign is not None
         )
         self._turn = threading.Condition()
         self._busy = False
+        self._covered: dict[str, CheckpointView] = {}
 
     @property
     def vkey(self) -> str:
@@ -79,7 +85,7 @@ class Log:
         entries have their numbers but the checkpoint over them may not be used yet.
         """
         done = self._work(now, beat=False)
-        return done.count if done is not None else 0
+        return len(done.numbered) if done is not None else 0
 
     def heartbeat(self, *, now: datetime) -> CheckpointView | None:
         """A checkpoint even when nothing happened: numbers what waits, else confirms the last one (of size 0 at first).
@@ -97,16 +103,16 @@ class Log:
         """
         self._outside()
         start = time.monotonic()
-        end = start + deadline_s
         try:
             while True:
-                view = self._covering(leaf_id)
+                waited = time.monotonic() - start
+                view = self._covered.get(leaf_id) or self._advance(
+                    leaf_id, now + timedelta(seconds=waited), deadline_s - waited
+                )
                 if view is not None:
                     return view
-                waited = time.monotonic() - start
                 if waited >= deadline_s:
                     raise Unavailable("LOG")
-                self._advance(now + timedelta(seconds=waited), end)
         except (SQLAlchemyError, AuditError) as error:
             raise Unavailable("LOG") from error
 
@@ -169,19 +175,25 @@ class Log:
     def _work(self, now: datetime, *, beat: bool) -> Turn | None:
         self._outside()
         with self._database.write() as session:
-            if not self._sequencer.take(session, now):
-                return None
             done = self._sequencer.turn(session, now, beat=beat)
-            if self._cosign is None or done is None:
-                self._sequencer.release(session)
         if done is None:
             return None
         self._sequencer.saw(done.last)
         if not done.usable:
             done = self._have_cosigned(done, now)
+        if done is not None:
+            self._remember(done.numbered, replace(done.last, old=None))
         if done is not None and self._publish is not None:
             self._publish(done.last)
         return done
+
+    def _remember(self, leaves: Iterable[str], view: CheckpointView) -> None:
+        # So that those who wait in this process, and every further piece of a download, need not ask the database.
+        with self._turn:
+            for leaf_id in leaves:
+                self._covered[leaf_id] = view
+            while len(self._covered) > _REMEMBERED:
+                self._covered.pop(next(iter(self._covered)))
 
     def _have_cosigned(self, done: Turn, now: datetime) -> Turn | None:
         made, confirmed = done.last, False
@@ -209,26 +221,32 @@ class Log:
         cosigned = self._cosign(old, extend(old), mine.encode(), extend=extend)
         theirs = note.parse(cosigned)
         # The witness adds lines; it never changes what is signed nor takes the log's own line away.
-        if theirs.text != mine.text or not set(mine.signatures) < set(theirs.signatures):
+        lines, more = set(mine.signatures), set(theirs.signatures)
+        if theirs.text != mine.text or not lines <= more or (self._cosign_required and lines == more):
             raise WitnessUnavailable("what came back is not the checkpoint with a cosignature")
         return cosigned
 
-    def _advance(self, now: datetime, end: float) -> None:
+    def _advance(self, leaf_id: str, now: datetime, left_s: float) -> CheckpointView | None:
         with self._turn:
-            if self._busy:
-                self._turn.wait(max(0.0, min(_POLL_S, end - time.monotonic())))
-                return
+            mine = not self._busy
             self._busy = True
-        numbered = 0
+            # Who waits here is most often numbered by the one at work, or soon by one of those who wait.
+            told = not mine and self._turn.wait(max(0.0, min(_LOOK_S, left_s)))
+        if mine:
+            self._take_turn(now)
+        view = None if told else self._covered.get(leaf_id) or self._covering(leaf_id)
+        if mine and view is None:
+            with self._turn:
+                self._turn.wait(max(0.0, min(_POLL_S, left_s)))
+        return view
+
+    def _take_turn(self, now: datetime) -> None:
         try:
-            numbered = self.sequence(now=now)
+            self.sequence(now=now)
         finally:
             with self._turn:
                 self._busy = False
                 self._turn.notify_all()
-        if not numbered:
-            with self._turn:
-                self._turn.wait(max(0.0, min(_POLL_S, end - time.monotonic())))
 
     def _covering(self, leaf_id: str) -> CheckpointView | None:
         with self._database.read() as session:
@@ -236,7 +254,10 @@ class Log:
             if leaf is None:
                 raise Unavailable("LOG")
             row = covering(session, leaf.seq) if leaf.seq is not None else None
-            return _view(row) if row is not None else None
+            view = _view(row) if row is not None else None
+        if view is not None:
+            self._remember([leaf_id], view)
+        return view
 
 
 def _waiting_since(session: Session) -> datetime | None:

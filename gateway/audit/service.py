@@ -47,6 +47,12 @@ def _into(model: type[Any]) -> Insert:
 # Built once: entries are written in every transaction, and statements made anew each time cost more than the writing.
 _INSERT_LEAF = _into(Leaf)
 _INSERT_PERSONAL = _into(Personal)
+# On PostgreSQL one statement and so one round trip writes both.
+_INSERT_BOTH = """WITH entry AS (
+INSERT INTO audit_leaf (id, body, event, object_kind, object_id, share, actor, at)
+VALUES (%(id)s, %(body)s, %(event)s, %(object_kind)s, %(object_id)s, %(share)s, %(actor)s, %(at)s))
+INSERT INTO audit_personal (leaf_id, field, subject, salt, value)
+SELECT %(id)s, * FROM unnest(%(field)s::text[], %(subject)s::text[], %(salt)s::bytea[], %(value)s::text[])"""
 
 
 def record(
@@ -88,9 +94,17 @@ def record(
         personal={row["field"]: commitment(row["salt"], row["field"], row["value"]) for row in rows},
     )
     body = entry.encode()
-    session.execute(_INSERT_LEAF, {"body": body, "actor": _cut(actor.label), **columns(entry)})
-    session.execute(_INSERT_PERSONAL, rows)
+    _insert(session, {"body": body, "actor": _cut(actor.label), **columns(entry)}, rows)
     return leaf_id
+
+
+def _insert(session: Session, entry: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    if session.get_bind().dialect.name == "sqlite":
+        session.execute(_INSERT_LEAF, entry)
+        session.execute(_INSERT_PERSONAL, rows)
+        return
+    fields = {name: [row[name] for row in rows] for name in ("field", "subject", "salt", "value")}
+    session.connection().exec_driver_sql(_INSERT_BOTH, {**entry, **fields})
 
 
 def _personal(

@@ -1,20 +1,18 @@
 """The stored tree: complete subtree hashes in tiles of 256, so that growing it by n costs n hashes and a proof reads few rows."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gateway.audit import tree
+from gateway.audit.batch import Place
 from gateway.audit.errors import LogDamaged
 from gateway.audit.models import Tile
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
 _TILE_BYTES = WIDTH * tree.HASH_BYTES
-_Place = tuple[int, int]
 
 
 class Tiles:
@@ -22,7 +20,7 @@ class Tiles:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._held: dict[_Place, bytes] = {}
+        self._held: dict[Place, bytes] = {}
 
     def node(self, level: int, index: int) -> bytes:
         """The hash of a complete subtree (a tree.Reader); raises LogDamaged where the tile does not reach so far."""
@@ -35,7 +33,7 @@ class Tiles:
             raise LogDamaged("a tile is shorter than the tree")
         return _subtree(tile, start, end)
 
-    def _tile(self, place: _Place) -> bytes:
+    def _tile(self, place: Place) -> bytes:
         held = self._held.get(place)
         if held is None:
             found = self._session.scalar(
@@ -46,25 +44,24 @@ class Tiles:
 
 
 class Edge(Tiles):
-    """The right edge of a tree of `size` leaves, read at once; grows in memory and is then stored."""
+    """The right edge of a tree of `size` leaves, from tiles that were read; grows in memory; LogDamaged if they do not fit."""
 
-    def __init__(self, session: Session, size: int) -> None:
+    def __init__(self, session: Session, size: int, read: Mapping[Place, bytes]) -> None:
         super().__init__(session)
         self.size = size
-        self._changed: set[_Place] = set()
-        places = _edge(size)
-        self._held = dict.fromkeys(places, b"")
-        wanted = tuple_(Tile.level, Tile.index).in_(places)
-        for level, index, hashes in session.execute(
-            select(Tile.level, Tile.index, Tile.hashes).where(wanted)
-        ):
-            self._held[level, index] = hashes
+        self._grown: set[Place] = set()
+        self._held = {place: read.get(place, b"") for place in _edge(size)}
         self._check()
 
     @property
-    def stored(self) -> dict[_Place, bytes]:
+    def stored(self) -> dict[Place, bytes]:
         """The tiles of the edge by (level, index), as they are now."""
         return {place: self._held.get(place, b"") for place in _edge(self.size)}
+
+    @property
+    def changed(self) -> dict[Place, bytes]:
+        """The tiles that grew, to be stored."""
+        return {place: self._held[place] for place in self._grown}
 
     def _check(self) -> None:
         for step, index in _edge(self.size):
@@ -89,24 +86,14 @@ class Edge(Tiles):
             part = hashes[taken : taken + WIDTH - filled]
             tile = (self._held[step, index] if filled else b"") + b"".join(part)
             self._held[step, index] = tile
-            self._changed.add((step, index))
+            self._grown.add((step, index))
             taken += len(part)
             if len(tile) == _TILE_BYTES:
                 full.append(_subtree(tile, 0, _TILE_BYTES))
         return full
 
-    def store(self, sqlite_engine: bool) -> None:
-        """Writes what grew."""
-        dialect: Any = sqlite if sqlite_engine else postgresql
-        statement = dialect.insert(Tile)
-        statement = statement.on_conflict_do_update(
-            index_elements=["level", "index"], set_={"hashes": statement.excluded.hashes}
-        )
-        rows = [{"level": s, "index": i, "hashes": self._held[s, i]} for s, i in sorted(self._changed)]
-        self._session.execute(statement, rows)
 
-
-def _edge(size: int) -> list[_Place]:
+def _edge(size: int) -> list[Place]:
     # Also an empty place is asked for: a tile that stands beyond the tree is damage.
     places, step = [(0, size >> HEIGHT)], 1
     while size >> HEIGHT * step:
