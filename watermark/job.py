@@ -2,7 +2,6 @@
 
 import codecs
 import io
-import json
 import secrets
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -25,9 +24,13 @@ def preload() -> None:
 
     for name in ("cp437", "utf-16", "utf-32", "latin-1", "shift_jis", "gb18030"):
         codecs.lookup(name)  # Python loads codecs when they are first asked for, as by the names in a ZIP.
-    _encrypted(pikepdf.Pdf.new(), "0")
     layout.words(Mark(("准备 ready",), "0"))
     images.veil((256, 256), Mark(("准备 ready",), "0"), layout.words(Mark(("准备 ready",), "0")))
+
+
+def seed() -> None:
+    """Let qpdf open its source of random numbers; in each child anew, for children of one zygote would share its buffer."""
+    _encrypted(pikepdf.Pdf.new(), "0")
 
 
 def run(job: dict[str, Any], source: int, out: int) -> dict[str, Any]:
@@ -39,20 +42,20 @@ def run(job: dict[str, Any], source: int, out: int) -> dict[str, Any]:
         return _too_large(job, memory.read(source, 1 << 16))
     try:
         return _TASKS[job["task"]](job, memory.read(source), out)
-    except Refusal as refusal:
-        return _refusal(refusal.code, refusal.detail, job.get("kind", "unknown"))
+    except Refusal as refused_:
+        return refusal(refused_.code, refused_.detail, job.get("kind", "unknown"))
     except MemoryError:
-        return _refusal("BUDGET_MEMORY", "the file needs more memory than the budget")
+        return refusal("BUDGET_MEMORY", "the file needs more memory than the budget")
     except RecursionError:
-        return _refusal("BUDGET_OBJECTS", "the document's structure is too deep")
+        return refusal("BUDGET_OBJECTS", "the document's structure is too deep")
     except OSError as error:
-        return _refusal(
+        return refusal(
             "BUDGET_BYTES" if error.errno == _EFBIG else "BROKEN", f"the job failed: {type(error).__name__}"
         )
     except BadMark:
-        return _refusal("BAD_MARK", "the words of the mark cannot be drawn")
+        return refusal("BAD_MARK", "the words of the mark cannot be drawn")
     except Exception as error:  # noqa: BLE001  # The libraries raise what they like for hostile bytes; all of it refuses.
-        return _refusal("BROKEN", f"the file cannot be processed: {type(error).__name__}")
+        return refusal("BROKEN", f"the file cannot be processed: {type(error).__name__}")
 
 
 _EFBIG = 27
@@ -65,19 +68,20 @@ def _too_large(job: dict[str, Any], head: bytes) -> dict[str, Any]:
     reason = "BUDGET_BYTES" if markable else "NOT_MARKABLE"
     if job["task"] == "inspect":
         return kinds.refused_kind(code, reason).as_dict()
-    return _refusal(
+    return refusal(
         reason,
         "the file is larger than the budget" if markable else f"files of kind {code} cannot carry a mark",
         code,
     )
 
 
-def _refusal(code: str, detail: str, kind: str = "unknown") -> dict[str, Any]:
+def refusal(code: str, detail: str, kind: str = "unknown") -> dict[str, Any]:
+    """A refusal as the plain values of a result."""
     return asdict(refused(code, detail, kind))
 
 
 def _mark(values: dict[str, Any]) -> Mark:
-    return Mark(tuple(values["lines"]), values["copy_number"], values["opacity"])
+    return Mark(**{**values, "lines": tuple(values["lines"])})
 
 
 def _family(job: dict[str, Any], data: bytes) -> str:
@@ -206,21 +210,3 @@ _RIGHTS = pikepdf.Permissions(
     print_highres=True,
 )
 _TASKS = {"inspect": _do_inspect, "mark": _do_mark, "preview": _do_preview, "seal": _do_seal}
-
-
-def main(arguments: list[str]) -> int:
-    """The child's door: descriptors of job, source, output and result, then the parent's process id and the limits."""
-    from watermark import sandbox
-
-    job_fd, source, out, result, parent, bytes_of_memory, bytes_of_output, seconds = (
-        int(value) for value in arguments
-    )
-    sandbox.die_with_parent(parent)
-    preload()
-    try:
-        sandbox.enter(parent, sandbox.Limits(bytes_of_memory, bytes_of_output, seconds))
-        done = run(json.loads(memory.read(job_fd)), source, out)
-    except Refusal as refusal:
-        done = _refusal(refusal.code, refusal.detail)
-    memory.write_all(result, json.dumps(done, ensure_ascii=True).encode("ascii"))
-    return 0

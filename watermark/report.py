@@ -18,10 +18,24 @@ class PageReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemReport:
+    """One item of a container: its name in the output, what it was and is, how many of the report's pages are its own."""
+
+    name: str
+    source_kind: str
+    kind: str
+    pages: int
+    removed: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The coverage of one file: every page, what was removed, or why the file was refused.
 
     `reason` is a stable code, None when marked. `removed` counts what the output no longer holds. `sha256_*` are hex.
+    `source_kind` is what a converted file was, empty when `kind` is that of the source too; `notes` are stable codes of what was
+    done beyond marking (CONVERTED, DRAWN_AS_PICTURES, SIGNATURE_LOST …); `items` are those of a container, in its order.
     """
 
     kind: str
@@ -32,6 +46,9 @@ class Report:
     removed: dict[str, int] = field(default_factory=dict)
     sha256_in: str = ""
     sha256_out: str | None = None
+    source_kind: str = ""
+    notes: tuple[str, ...] = ()
+    items: tuple[ItemReport, ...] = ()
 
     def as_json(self) -> str:
         """The report as one line of JSON, keys in order."""
@@ -42,6 +59,11 @@ class Report:
         """Read what `as_json` wrote; anything else raises ValueError, KeyError or TypeError."""
         values: dict[str, Any] = json.loads(text)
         values["pages"] = tuple(PageReport(**page) for page in values["pages"])
+        values["notes"] = tuple(map(str, values.get("notes", ())))
+        values["items"] = tuple(
+            ItemReport(**{**item, "notes": tuple(map(str, item["notes"]))})
+            for item in values.get("items", ())
+        )
         if values["status"] not in ("marked", "refused"):
             raise ValueError("unknown status")
         return cls(**values)

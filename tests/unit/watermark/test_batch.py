@@ -10,7 +10,7 @@ import pikepdf
 import pyrage
 import pytest
 
-from watermark import batch, worker
+from watermark import batch, child
 from watermark.batch import MARKED, REFUSED, Seal, run_batch, run_one, seal_from
 from watermark.errors import SealError
 from watermark.mark import Mark
@@ -119,8 +119,8 @@ def test_a_folder_is_marked_file_by_file_and_goes_on_after_failures(
     (source / "图纸" / "photo.jpg").write_bytes(picture("JPEG"))
     (source / "link.pdf").symlink_to(source / "a.pdf")
     children: list[object] = []
-    real = worker._child
-    monkeypatch.setattr(worker, "_child", lambda *given: children.append(given) or real(*given))
+    real = child.ZYGOTE.spawn
+    monkeypatch.setattr(child.ZYGOTE, "spawn", lambda *given: children.append(given) or real(*given))
     code = run_batch(source, out, mark, source / "r.jsonl")
     lines = [json.loads(line) for line in (source / "r.jsonl").read_text("utf-8").splitlines()]
     assert code == REFUSED

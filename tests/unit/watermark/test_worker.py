@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pikepdf
@@ -17,104 +17,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from watermark import memory, sandbox, worker
-from watermark.errors import Refusal
+from watermark import child, memory, worker
 from watermark.mark import Mark
 from watermark.report import PageReport, Report
+from watermark.zygote import Zygote
 
 ROOT = Path(__file__).resolve().parents[3]
 Marked = Callable[..., tuple[bytes | None, Report]]
 
-_WALLED = """
-import sys; sys.path.insert(0, sys.argv[1])
-import os, socket, subprocess, ctypes, signal
-from watermark import sandbox
-kept = os.open("/etc/passwd", os.O_RDONLY)
-sandbox.enter(os.getppid(), sandbox.Limits(1 << 30, 1 << 20, 5))
-try:
-    {attempt}
-except OSError as error:
-    sys.exit(10 + (error.errno == 1))
-except MemoryError:
-    sys.exit(12)
-sys.exit(0)
-"""
+
+@pytest.fixture
+def spoiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Children of a zygote that first runs a piece of code; `doing` in it stands in for every job."""
+    made: list[Zygote] = []
+
+    def spoil(code: str) -> None:
+        made.append(
+            Zygote(f"from watermark import job, landlock, memory, sandbox\nimport os, select, json\n{code}")
+        )
+        monkeypatch.setattr(child, "ZYGOTE", made[-1])
+
+    yield spoil
+    for zygote in made:
+        zygote.close()
 
 
-def _walled(attempt: str) -> int:
-    """What a process behind the walls ends with: 0 when the attempt works, 11 for EPERM, 12 for want of memory."""
-    return subprocess.run(
-        [sys.executable, "-I", "-c", _WALLED.format(attempt=attempt), str(ROOT)],
-        check=False,
-        env={},
-        timeout=60,
-    ).returncode
-
-
-@pytest.mark.parametrize(
-    "attempt",
-    [
-        "open('/etc/passwd')",
-        "open('/canary', 'w')",
-        "os.listdir('/')",
-        "os.stat('/etc/passwd')",
-        "socket.socket()",
-        "socket.socket(socket.AF_UNIX)",
-        "socket.socketpair()",
-        "os.fork()",
-        "os.execv('/bin/true', ['true'])",
-        "subprocess.run(['true'])",
-        "os.kill(os.getppid(), 0)",
-        "os.mkdir('/canary')",
-        "os.unlink('/etc/hostname')",
-        "os.setuid(0)",
-        "os.memfd_create('x')",
-        "os.pipe()",
-    ],
-)
-def test_behind_the_walls_nothing_can_be_opened_started_or_reached(attempt: str) -> None:
-    assert _walled(attempt) == 11
-
-
-def test_behind_the_walls_computing_still_works() -> None:
-    assert _walled("sum(range(1000)); bytes(10 << 20); os.getpid(); os.urandom(8); os.read(kept, 10)") == 0
-
-
-def test_memory_and_processor_time_are_bounded() -> None:
-    assert _walled("bytes(2 << 30)") == 12
-    assert _walled("[x for x in iter(int, 1)]") in (-signal.SIGKILL, 12)
-    assert _walled("all(iter(lambda: 1, 0))") == -signal.SIGKILL
-
-
-def test_root_is_given_up() -> None:
-    assert _walled("sys.exit(0 if os.geteuid() else 20)") == 0
-
-
-def test_no_walls_on_an_unknown_machine() -> None:
-    with pytest.raises(Refusal, match="SANDBOX"):
-        sandbox.program("pdp11")
-
-
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_the_filter_jumps_inside_itself_and_ends_in_allow(machine: str) -> None:
-    code = sandbox.program(machine)
-    count = len(code) // 8
-    for index in range(count):
-        kind, yes, no = code[8 * index], code[8 * index + 2], code[8 * index + 3]
-        if kind & 0x07 == 0x05:
-            assert index + 1 + max(yes, no) < count
-    assert code[-4:] == (0x7FFF0000).to_bytes(4, "little")
-    assert code[-12:-8] == (0x00050001).to_bytes(4, "little")
+def _doing(code: str) -> str:
+    return f"def run(order, source, out):\n    {code}\njob.run = run"
 
 
 def test_a_wall_that_does_not_stand_refuses_the_job(
-    a4: bytes, mark: Mark, monkeypatch: pytest.MonkeyPatch
+    a4: bytes, mark: Mark, spoiled: Callable[[str], None]
 ) -> None:
-    broken = worker._START.replace(
-        "from watermark.job import main", "from watermark import sandbox; from watermark.job import main"
-    )
-    broken = broken.replace("sys.exit(", "sandbox.program = lambda machine: b'12345678'; sys.exit(")
-    monkeypatch.setattr(worker, "_START", broken)
+    spoiled("sandbox.program = lambda machine, calls: b'12345678'")
     fd = memory.create("source", a4)
     out, report = worker.mark(fd, mark)
     os.close(fd)
@@ -125,29 +60,84 @@ def test_a_wall_that_does_not_stand_refuses_the_job(
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("import os; os.abort()", "CRASHED"),
-        ("import sys; sys.exit(3)", "CRASHED"),
-        ("pass", "CRASHED"),
-        ("import signal; signal.pause()", "TIMEOUT"),
-        ("import os, signal; os.fork(); signal.pause()", "TIMEOUT"),
+        ("os.abort()", "CRASHED"),
+        ("os._exit(3)", "CRASHED"),
+        ("return None", "CRASHED"),
+        ("return {'pages': float('nan'), 'x': object()}", "CRASHED"),
+        ("select.poll().poll()", "TIMEOUT"),
+        ("1 / 0", "BROKEN"),
+        ("all(iter(lambda: 1, 0))", "TIMEOUT"),
     ],
 )
 @pytest.mark.usefixtures("open_descriptors")
 def test_a_child_that_dies_or_stalls_is_a_refusal(
-    code: str, reason: str, a4: bytes, mark: Mark, monkeypatch: pytest.MonkeyPatch
+    code: str, reason: str, a4: bytes, mark: Mark, spoiled: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr(worker, "_START", code)
+    spoiled(_doing(code) if reason != "BROKEN" else "job._TASKS['mark'] = lambda *given: 1 / 0")
     fd = memory.create("source", a4)
+    worker.inspect(fd)
     started = time.monotonic()
     out, report = worker.mark(fd, mark, deadline_s=1)
     os.close(fd)
+    child.ZYGOTE.close()
     assert out is None
     assert (report.status, report.reason, report.sha256_out) == ("refused", reason, None)
     assert time.monotonic() - started < 8
 
 
+@pytest.mark.usefixtures("open_descriptors")
+def test_a_zygote_that_was_killed_is_replaced(a4: bytes) -> None:
+    zygote = Zygote()
+    out, source, result = (memory.create(name, data) for name, data in (("o", b""), ("s", a4), ("r", b"")))
+    given = {"walls": {}, "limits": {"memory": 1 << 31, "output": 1 << 20, "cpu_s": 9}}
+    order = memory.create("job", b'{"task": "inspect"}')
+    assert child.ended(zygote.spawn(given, (order, source, out, result)), 30)
+    os.kill(zygote._pid, signal.SIGKILL)
+    assert child.ended(zygote.spawn(given, (order, source, out, result)), 30)
+    assert b'"treatment": "stamp"' in memory.read(result)
+    zygote.close()
+    for fd in (out, source, result, order):
+        os.close(fd)
+
+
+def test_a_zygote_that_does_not_start_refuses_the_job(
+    a4: bytes, mark: Mark, spoiled: Callable[[str], None]
+) -> None:
+    spoiled("os._exit(1)")
+    fd = memory.create("source", a4)
+    out, report = worker.mark(fd, mark)
+    os.close(fd)
+    assert (out, report.reason) == (None, "SANDBOX")
+
+
+def test_children_end_with_the_process_that_asked_for_them(tmp_path: Path) -> None:
+    code = (
+        f"import sys, os, signal; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from watermark import child, memory\nfrom watermark.zygote import Zygote\n"
+        "z = Zygote('from watermark import job; import signal; job.run = lambda *given: signal.pause()')\n"
+        "fds = tuple(memory.create('x', b'{}') for _ in range(4))\n"
+        "z.spawn({'walls': {}, 'limits': {'memory': 1 << 31, 'output': 1, 'cpu_s': 9}}, fds)\n"
+        "print(z._pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=90
+    )
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 20
+    while _lives(pid) and time.monotonic() < deadline:
+        threading.Event().wait(0.05)
+    assert not _lives(pid)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def _answer(values: object) -> str:
-    return f"import os, sys; os.write(int(sys.argv[3]), b'x'); os.write(int(sys.argv[4]), {json.dumps(values)!r}.encode())"
+    return _doing(f"memory.write_all(out, b'x'); return json.loads({json.dumps(values)!r})")
 
 
 @pytest.mark.parametrize(
@@ -167,9 +157,9 @@ def _answer(values: object) -> str:
     ],
 )
 def test_a_child_taken_over_cannot_pass_off_what_is_not_covered(
-    values: object, a4: bytes, mark: Mark, monkeypatch: pytest.MonkeyPatch
+    values: object, a4: bytes, mark: Mark, spoiled: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr(worker, "_START", _answer(values))
+    spoiled(_answer(values))
     fd = memory.create("source", a4)
     out, report = worker.mark(fd, mark)
     kind = worker.inspect(fd)
@@ -225,21 +215,28 @@ def test_threads_mark_side_by_side(a4: bytes, mark: Mark) -> None:
 
 
 def test_no_secret_stands_on_the_command_line_or_in_the_environment(
-    a4: bytes, mark: Mark, monkeypatch: pytest.MonkeyPatch
+    a4: bytes, spoiled: Callable[[str], None]
 ) -> None:
-    seen: dict[str, object] = {}
-    real = subprocess.Popen
-
-    def spy(command: list[str], **options: object) -> object:
-        seen.update(options, command=command)
-        return real(command, **options)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(subprocess, "Popen", spy)
+    """What a child is told goes through a memory file: neither its zygote's command line nor its environment holds it."""
+    spoiled("")
     fd = memory.create("source", a4)
-    worker.run_seal(fd, "K7QF-canary")
+    os.close(worker.run_seal(fd, "K7QF-canary"))
     os.close(fd)
-    assert seen["env"] == {}
-    assert "canary" not in repr(seen)
+    home = Path(f"/proc/{child.ZYGOTE._pid}")
+    assert home.joinpath("environ").read_bytes() == b""
+    assert b"canary" not in home.joinpath("cmdline").read_bytes()
+
+
+def test_two_children_of_one_zygote_draw_different_keys(a4: bytes) -> None:
+    fd = memory.create("source", a4)
+    keys = set()
+    for _ in range(2):
+        out = worker.run_seal(fd, "K7QF")
+        with pikepdf.open(io.BytesIO(memory.read(out)), password="K7QF") as pdf:
+            keys.add(pdf.encryption.encryption_key)
+        os.close(out)
+    os.close(fd)
+    assert len(keys) == 2
 
 
 def test_a_page_as_a_picture_carries_the_mark(
@@ -275,7 +272,7 @@ def test_a_picture_is_previewed_as_marked(picture: Callable[..., bytes], mark: M
 def test_any_bytes_as_a_result_are_read_without_raising(data: bytes) -> None:
     fd = memory.create("result", data)
     try:
-        done = worker._read_result(fd)
+        done = child.read_result(fd)
     finally:
         os.close(fd)
     assert worker._report(done).status == "refused"
