@@ -16,6 +16,16 @@ from agreements.typesetting import Json, has_glyph, typeset
 
 
 @dataclass(frozen=True)
+class SealReference:
+    """The sealed document: SHA-256 (hex) of the signed PDF, its PAdES level, whose certificate, what proves the time."""
+
+    pdf_sha256: str
+    level: str
+    subject: str
+    time: str
+
+
+@dataclass(frozen=True)
 class LogReference:
     """Where a step of the agreement stands in the log: the event, the leaf's index, its hash (hex)."""
 
@@ -32,6 +42,7 @@ def certificate(
     countersigned_by: str,
     countersigned_at: datetime.datetime,
     log: Sequence[LogReference] = (),
+    sealed: SealReference | None = None,
 ) -> bytes:
     """Return the certificate as PDF/A-2b, Chinese and English side by side; equal input gives equal bytes.
 
@@ -54,6 +65,7 @@ def certificate(
             _part("签署 Signing", _signing_rows(facts)),
             _part("会签 Countersignature", _countersign_rows(countersigned_by, countersigned_at)),
             _part("经过 Events", [_event_row(event) for event in facts.events]),
+            _part("签章 Sealed document", _sealed_rows(sealed) if sealed is not None else []),
             _part("日志 Log", [_log_row(entry) for entry in log]),
             _part("封签 Seal", _seal_rows(evidence, signature, public_key)),
         ],
@@ -115,6 +127,15 @@ def _countersign_rows(by: str, at: datetime.datetime) -> list[Row]:
     return [("会签人 By", by), ("时间 Time", _time(at))]
 
 
+def _sealed_rows(sealed: SealReference) -> list[Row]:
+    return [
+        ("签章文件摘要 Signed PDF SHA-256", sealed.pdf_sha256),
+        ("签名级别 PAdES level", sealed.level),
+        ("签章证书 Certificate", sealed.subject),
+        ("时间依据 Evidence of time", sealed.time),
+    ]
+
+
 def _event_row(event: Event) -> Row:
     pages = "、".join(str(page) for page in event.pages)
     return _time(event.at), event.kind + (f"，页 pages {pages}" if pages else "")
@@ -140,6 +161,8 @@ def _recipe() -> list[Json]:
     context = CONTEXT.decode().strip()
     return [
         "sha256sum agreement.pdf    # = PDF SHA-256",
+        "sha256sum agreement-signed.pdf    # = Signed PDF SHA-256",
+        "pdfsig agreement-signed.pdf    # Signature is Valid",
         "sha256sum evidence.json    # = Evidence SHA-256",
         f"(echo {context}; cat evidence.json) > signed.bin",
         "tail -c 64 evidence.sig > raw.sig",

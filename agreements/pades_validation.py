@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from asn1crypto import cms
 from asn1crypto import x509 as asn1
 from cryptography import x509
 from pyhanko.pdf_utils.misc import PdfError
@@ -12,6 +13,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation import validate_pdf_signature, validate_pdf_timestamp
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.errors import NoDSSFoundError, SignatureValidationError
+from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
 from pyhanko.sign.validation.status import DocumentTimestampStatus, SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
@@ -85,3 +87,16 @@ def _facts(signature: Any, status: Any) -> SignatureFacts:
         sound=sound,
         stamped_at=stamp.timestamp if stamp is not None else None,
     )
+
+
+def stamp_of(pdf: bytes, field: str) -> tuple[bytes, bytes] | None:
+    """See `agreements.validation.time_stamp`."""
+    reader = PdfFileReader(io.BytesIO(pdf))
+    signature = next((s for s in reader.embedded_regular_signatures if s.field_name == field), None)
+    if signature is None:
+        return None
+    token = next(extract_tst_data_iter(signature.signer_info, signed=False), None)
+    if token is None:
+        return None
+    content = cms.ContentInfo({"content_type": "signed_data", "content": token})
+    return content.dump(), signature.signer_info["signature"].native

@@ -156,13 +156,19 @@ def _put(text: str, values: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
-def _digest(version: str, zh: tuple[Paragraph, ...], en: tuple[Paragraph, ...]) -> str:
-    """Hash the words as canonical JSON (docs/formats.md, Evidence)."""
+def canonical_text(filled: FilledText) -> bytes:
+    """Return the words and their template's version as canonical JSON, whose SHA-256 is `text_sha256` (docs/formats.md)."""
+    return _canonical(filled.version, filled.zh_paragraphs, filled.en_paragraphs)
+
+
+def _canonical(version: str, zh: tuple[Paragraph, ...], en: tuple[Paragraph, ...]) -> bytes:
     rows = {tag: [[p.kind, p.number, p.text] for p in side] for tag, side in (("zh", zh), ("en", en))}
-    data = json.dumps(
-        {"v": 1, "version": version, **rows}, ensure_ascii=False, sort_keys=True, separators=(",", ":")
-    )
-    return hashlib.sha256(data.encode()).hexdigest()
+    whole = {"v": 1, "version": version, **rows}
+    return json.dumps(whole, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _digest(version: str, zh: tuple[Paragraph, ...], en: tuple[Paragraph, ...]) -> str:
+    return hashlib.sha256(_canonical(version, zh, en)).hexdigest()
 
 
 # The company's own text (policy.md §8). The words on invisible marks are left out: they may stand only while such

@@ -17,10 +17,11 @@ MAX_REPLY = 256 * 1024
 
 @dataclass(frozen=True)
 class Authority:
-    """Where time stamps are asked for, and how many seconds an answer may take."""
+    """Where time stamps are asked for, how many seconds an answer may take, and whether nothing is sealed without one."""
 
     url: str
     timeout_s: float = 10.0
+    required: bool = True
 
     @property
     def host(self) -> str:

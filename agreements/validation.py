@@ -59,6 +59,13 @@ def validate(pdf: bytes, roots: Sequence[x509.Certificate]) -> SignedFacts:
     return judge(pdf, roots)
 
 
+def time_stamp(pdf: bytes, field: str) -> tuple[bytes, bytes] | None:
+    """Return the RFC 3161 token of one signature (DER) and the bytes it is over, for `openssl ts`; None where it has none."""
+    from agreements.pades_validation import stamp_of
+
+    return stamp_of(pdf, field)
+
+
 def begins_with(pdf: bytes, digest: str) -> bool:
     """Say whether some revision of the document, from its first byte to an end-of-file mark, has this SHA-256 (hex)."""
     mark, at = b"%%EOF", 0

@@ -9,14 +9,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from huey import RedisHuey, SqliteHuey
 from huey.api import Huey
 from minio import Minio
 
-from gateway.audit.service import CheckpointView, Log
+from agreements.credentials import (
+    Credentials,
+    development_ca,
+    read,
+    read_roots,
+    require_valid,
+    to_pem,
+)
+from agreements.errors import BadCredentials
+from agreements.signature import Sealer
+from agreements.timestamp import Authority
+from gateway.audit.service import Log
 from gateway.audit.signer import Signer
+from gateway.audit.witnesses import Witnesses
 from gateway.config import KEY_BYTES, Settings, load, read_secret, write_secret
 from gateway.custody.uploads import UploadRecords
 from gateway.db import Database
@@ -25,7 +36,6 @@ from gateway.errors import ConfigError
 from gateway.jobs.service import Queue
 from gateway.notify.service import Mailer, Outbox, Smtp, Transport
 from storage import admin, rights, s3
-from storage.errors import Conflict, StorageError
 from storage.fields import FieldCipher, SearchKey
 from storage.kek import KekFolder
 from storage.keyring import Keyring, PostgresKeyring, SqliteKeyring
@@ -39,9 +49,8 @@ STORES = ("objects", "bundles", "evidence", "audit")
 LOCKED = frozenset({"evidence", "audit"})
 BUNDLE_DAYS = 35
 LOCK_YEARS = 10
+SEAL = "seal.pem"
 EXPOSED = "readable by others; set its mode to 0600"
-
-log = structlog.get_logger()
 
 
 def wall_clock() -> datetime:
@@ -68,6 +77,9 @@ def make_keys(settings: Settings) -> list[str]:
     if not folder.epochs:
         folder.create(1)
         made.append("kek/1")
+    if settings.seal_file is None and not (settings.keys / SEAL).exists():
+        write_secret(settings.keys / SEAL, to_pem(development_ca(settings.company_name, wall_clock())))
+        made.append(SEAL)
     return made
 
 
@@ -95,12 +107,13 @@ def build(settings: Settings | None = None, *, clock: Callable[[], datetime] = w
         objects=SealedStore(stores["objects"], keyring),
         bundles=SealedStore(stores["bundles"], keyring),
         evidence=SealedStore(stores["evidence"], keyring),
-        log=Log(database, signer, origin=signer.name, publish=_Publisher(stores["audit"])),
+        log=_log(settings, database, signer, clock),
         queue=Queue(database, _huey(settings), clock),
         mailer=mailer,
         manifest_key=Ed25519PrivateKey.from_private_bytes(_raw(settings, "manifest.key")),
         evidence_key=Ed25519PrivateKey.from_private_bytes(_raw(settings, "evidence.key")),
         clock=clock,
+        sealer=sealer(settings, now=clock()),
         stores=stores,
     )
     _furnish(deps)
@@ -122,6 +135,8 @@ def _furnish(deps: Deps) -> None:
 
 def _need_keys(settings: Settings) -> None:
     wanted = {name: settings.keys / name for name in (*RAW_KEYS, "log.key", "kek")}
+    if settings.seal_file is None:
+        wanted[SEAL] = settings.keys / SEAL
     problems = [f"{name}: missing; run `sealgate init`" for name, path in wanted.items() if not path.exists()]
     # Every key is looked at before anything starts, not when it is first used.
     files = sorted(path for path in settings.keys.rglob("*") if path.is_file())
@@ -138,6 +153,41 @@ def _raw(settings: Settings, name: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise ConfigError([f"{name}: not a key of {KEY_BYTES} bytes in hex"])
     return key
+
+
+def sealer(settings: Settings, *, now: datetime) -> Sealer:
+    """What seals agreements: the company's certificate, or the labelled development one that `sealgate init` made.
+
+    Raises ConfigError when a file is unreadable or bad, the certificate is not valid today, or production would be sealed by
+    a development certificate.
+    """
+    path = settings.seal_file or settings.keys / SEAL
+    try:
+        credentials = read(read_secret(path), _password(settings))
+        require_valid(credentials, now)
+    except BadCredentials as error:
+        raise ConfigError([f"{path.name}: {error}"]) from error
+    if settings.production and credentials.development:
+        raise ConfigError([f"{path.name}: a development certificate seals nothing in production"])
+    authority = None
+    if settings.tsa_url is not None:
+        authority = Authority(settings.tsa_url, settings.tsa_timeout_s, required=settings.tsa_required)
+    return Sealer(credentials, _anchors(settings, credentials), authority)
+
+
+def _password(settings: Settings) -> bytes | None:
+    return read_secret(settings.seal_password_file) if settings.seal_password_file is not None else None
+
+
+def _anchors(settings: Settings, credentials: Credentials) -> tuple[Any, ...]:
+    if settings.seal_roots_file is None:
+        return (credentials.root or credentials.certificate,)
+    try:
+        return read_roots(settings.seal_roots_file.read_bytes())
+    except (OSError, BadCredentials) as error:
+        raise ConfigError(
+            [f"{settings.seal_roots_file.name}: cannot be read as certificates in PEM"]
+        ) from error
 
 
 def _keyring(settings: Settings) -> Keyring:
@@ -242,19 +292,10 @@ def _transport(settings: Settings) -> Transport:
     )
 
 
-class _Publisher:
-    """Copies every checkpoint to the audit store, where it is locked; a failure there never stops the log itself."""
-
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-
-    def __call__(self, made: CheckpointView) -> None:
-        try:
-            self._store.put(f"checkpoint/{made.size:020d}", iter([made.note.encode()]))
-        except Conflict:
-            pass
-        except StorageError:
-            log.warning("checkpoint not published", size=made.size, exc_info=True)
+def _log(settings: Settings, database: Database, signer: Signer, clock: Callable[[], datetime]) -> Log:
+    required = settings.witnesses_needed > 0
+    cosign = Witnesses.configured(settings, clock)
+    return Log(database, signer, origin=signer.name, cosign=cosign, cosign_required=required)
 
 
 def migrations() -> Path:

@@ -57,13 +57,28 @@ class Settings(BaseSettings):
     smtp_starttls: bool = True
     mail_from: str = "sealgate@localhost"
 
+    production: bool = False
+    seal_file: Path | None = Field(default=None, validate_default=True)
+    seal_password_file: Path | None = None
+    seal_roots_file: Path | None = Field(default=None, validate_default=True)
+    tsa_url: str | None = Field(default=None, validate_default=True)
+    tsa_timeout_s: float = Field(default=10.0, gt=0, le=60)
+    tsa_required: bool = Field(default=True, validate_default=True)
+
+    log_public: bool = False
+    witnesses: Annotated[tuple[str, ...], NoDecode] = ()
+    witnesses_needed: int = Field(default=0, ge=0)
+    # The log's lease is over after ten seconds, and asking must be over before.
+    witness_deadline_s: float = Field(default=3.0, gt=0, le=8)
+    log_tsa_url: str | None = None
+
     backup_recipients: Path | None = None
 
     demo: bool = False
     small_company: bool = False
     converter: Path | None = None
 
-    @field_validator("trusted_hosts", mode="before")
+    @field_validator("trusted_hosts", "witnesses", mode="before")
     @classmethod
     def _split_hosts(cls, value: object) -> object:
         return tuple(h.strip() for h in value.split(",") if h.strip()) if isinstance(value, str) else value
@@ -99,7 +114,33 @@ class Settings(BaseSettings):
             raise ValueError(f"needed with {PREFIX}{chosen.upper()}={wanted}")
         return value
 
-    @field_validator("s3_access_key_file", "s3_secret_key_file", "smtp_password_file")
+    @field_validator("seal_file", "seal_roots_file", "tsa_url")
+    @classmethod
+    def _needed_in_production(cls, value: object, info: ValidationInfo) -> object:
+        if value is None and info.data.get("production"):
+            raise ValueError(f"needed with {PREFIX}PRODUCTION=true")
+        return value
+
+    @field_validator("tsa_url")
+    @classmethod
+    def _stamps_real_seals(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # A time stamp proves nothing about a seal that nobody can trust, and a chain without anchors cannot be proved.
+        if value is None:
+            return None
+        if info.data.get("seal_file") is None or info.data.get("seal_roots_file") is None:
+            raise ValueError(f"needs {PREFIX}SEAL_FILE and {PREFIX}SEAL_ROOTS_FILE")
+        return value
+
+    @field_validator("tsa_required")
+    @classmethod
+    def _required_in_production(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and info.data.get("production"):
+            raise ValueError(f"must be true with {PREFIX}PRODUCTION=true")
+        return value
+
+    @field_validator(
+        "s3_access_key_file", "s3_secret_key_file", "smtp_password_file", "seal_file", "seal_password_file"
+    )
     @classmethod
     def _closed_to_others(cls, value: Path | None) -> Path | None:
         if value is not None:
@@ -109,7 +150,7 @@ class Settings(BaseSettings):
                 raise ValueError(error.problems[0]) from error
         return value
 
-    @field_validator("s3_endpoint")
+    @field_validator("s3_endpoint", "log_tsa_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value is not None and (

@@ -9,6 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.orm import Session
 
+from agreements.signature import Sealer
 from gateway.audit.service import Log, record_refusal
 from gateway.config import Settings
 from gateway.db import Database
@@ -44,7 +45,8 @@ class Deps:
 
     Stores: `objects` for archived items, `bundles` for sealed copies, `evidence` for agreements; `stores` holds the four
     below them (with `audit`) as they keep ciphertext, by name, for custody only. `facts` are the sources
-    of the release decision (gateway/release.py FactSource), `handlers` the job kinds.
+    of the release decision (gateway/release.py FactSource), `handlers` the job kinds. `sealer` seals agreements; without one
+    none comes into force.
     """
 
     settings: Settings
@@ -61,6 +63,7 @@ class Deps:
     manifest_key: Ed25519PrivateKey
     evidence_key: Ed25519PrivateKey
     clock: Callable[[], datetime]
+    sealer: Sealer | None = None
     stores: Mapping[str, ObjectStore] = field(default_factory=dict)
     facts: list[Any] = field(default_factory=list)
     subscribers: dict[str, list[Subscriber]] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from gateway.workflow import Process
 
 KINDS: Mapping[str, Text] = {
     "account": Text("账号", "Account"),
+    "alert": Text("告警", "Alert"),
     "agreement": Text("协议", "Agreement"),
     "backup": Text("备份", "Backup"),
     "basis": Text("合法性基础", "Legal basis"),
@@ -64,6 +65,7 @@ _TABLE = """
 account.change|账号：修改|Account: changed
 account.named|账号：登记姓名|Account: name registered
 agreement.exported|协议：导出台账|Agreements: register taken away
+agreement.held|协议：签章未完成，稍后重试|Agreement: not sealed yet, tried again later
 agreement.read|协议：阅读|Agreement: read
 alert|安全告警|Security alert
 approval.void|共享：审批作废|Share: approval void

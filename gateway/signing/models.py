@@ -30,13 +30,14 @@ class Template(Guarded, Base):
 
 class Agreement(Guarded, Base):
     """One NDA. States of policy.md §3.7; `clients` None means all. `pdf_sha256` is the digest of revision 0, the very bytes
-    shown; the PDF is the sealed evidence object `agreement-<id>` version 1."""
+    shown; the PDF is the sealed evidence object `agreement-<id>` version 1. `places` says where each signature goes (page, left,
+    bottom, width, height); `sealed_sha256` is the digest of the signed PDF, version 2 of that object, `level` its PAdES level."""
 
     __tablename__ = "agreement"
     __guarded__ = (
         "number", "organisation_id", "template_id", "state", "clients", "classes", "purposes", "valid_from", "valid_to",
         "signer_id", "pdf_sha256", "signed_sha256", "countersigned_by", "relation",
-        "values", "drafted_by", "sign_by", "parameters",
+        "values", "drafted_by", "sign_by", "parameters", "places", "sealed_sha256", "level",
     )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
@@ -63,6 +64,22 @@ class Agreement(Guarded, Base):
     countersigned_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     parameters: Mapped[int] = mapped_column(default=0)
+    places: Mapped[dict[str, list[float]] | None] = mapped_column(JSON)
+    sealed_sha256: Mapped[str | None] = mapped_column(String(64))
+    level: Mapped[str | None] = mapped_column(String(8))
+
+
+class Sealing(Base):
+    """How far the seal of an agreement is: tries so far, when the next may be made and why the last one failed; when its evidence
+    package was stored, as `package-<id>` in the evidence store."""
+
+    __tablename__ = "sealing"
+
+    agreement_id: Mapped[str] = mapped_column(ForeignKey("agreement.id"), primary_key=True)
+    tries: Mapped[int] = mapped_column(default=0)
+    next_at: Mapped[datetime]
+    error: Mapped[str | None] = mapped_column(String(20))
+    packed_at: Mapped[datetime | None]
 
 
 class SignedEvidence(Guarded, Base):

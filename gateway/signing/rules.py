@@ -102,7 +102,7 @@ AGREEMENT = Process(
         ),
         Move(("DRAFT", "SENT", "VIEWED"), "void", "VOID", Text("作废", "Void"), _ADM, reason=True),
         Move(
-            ("PARTNER_SIGNED",), "void", "VOID", Text("作废", "Void"), frozenset({Role.ADM, Role.GM}), reason=True,
+            ("PARTNER_SIGNED", "PROCESSING"), "void", "VOID", Text("作废", "Void"), frozenset({Role.ADM, Role.GM}), reason=True,
             tells=(_to_contact("agreement.ended"),),
         ),
         Move(OPEN, "time_out", "VOID", Text("超时作废", "Time out")),
@@ -119,7 +119,10 @@ AGREEMENT = Process(
             ("PARTNER_SIGNED",), "countersign", "PROCESSING", Text("会签", "Countersign"), _GM, (other_than_drafter, not_over),
             fresh=True, act=True, records=("pdf_sha256",),
         ),
-        Move(("PROCESSING",), "complete", "COUNTERSIGNED", Text("完成", "Complete"), records=("signed_sha256",)),
+        Move(
+            ("PROCESSING",), "complete", "COUNTERSIGNED", Text("完成", "Complete"),
+            records=("signed_sha256", "sealed_sha256", "level"),
+        ),
         Move(
             ("COUNTERSIGNED",), "enter_force", "IN_FORCE", Text("生效", "Enter into force"), records=("signed_sha256",),
             tells=(_to_contact("agreement.in_force"),),

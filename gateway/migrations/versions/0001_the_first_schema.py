@@ -12,6 +12,31 @@ depends_on = None
 def upgrade() -> None:
     """Goes up."""
     op.create_table(
+        "alert",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("rule", sa.String(length=32), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("about_kind", sa.String(length=80), nullable=True),
+        sa.Column("about_id", sa.String(length=200), nullable=True),
+        sa.Column("entry", sa.String(length=32), nullable=True),
+        sa.Column("facts", sa.JSON(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_by", sa.String(length=32), nullable=True),
+        sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("note", sa.String(length=500), nullable=True),
+        sa.Column("leaf", sa.String(length=32), nullable=False),
+        sa.Column("mac", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("rule", "key"),
+    )
+    with op.batch_alter_table("alert", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_alert_at"), ["at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_alert_state"), ["state"], unique=False)
+
+    op.create_table(
         "audit_checkpoint",
         sa.Column(
             "size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
@@ -443,6 +468,9 @@ def upgrade() -> None:
         sa.Column("countersigned_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("parameters", sa.Integer(), nullable=False),
+        sa.Column("places", sa.JSON(), nullable=True),
+        sa.Column("sealed_sha256", sa.String(length=64), nullable=True),
+        sa.Column("level", sa.String(length=8), nullable=True),
         sa.Column("leaf", sa.String(length=32), nullable=False),
         sa.Column("mac", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(
@@ -821,6 +849,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_role_grant_account_id"), ["account_id"], unique=False)
 
     op.create_table(
+        "sealing",
+        sa.Column("agreement_id", sa.String(length=32), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("error", sa.String(length=20), nullable=True),
+        sa.Column("packed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["agreement_id"],
+            ["agreement.id"],
+        ),
+        sa.PrimaryKeyConstraint("agreement_id"),
+    )
+    op.create_table(
         "signed_evidence",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("agreement_id", sa.String(length=32), nullable=False),
@@ -955,6 +996,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_signed_evidence_agreement_id"))
 
     op.drop_table("signed_evidence")
+    op.drop_table("sealing")
     with op.batch_alter_table("role_grant", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_role_grant_account_id"))
 
@@ -1115,3 +1157,8 @@ def downgrade() -> None:
     op.drop_table("audit_indexed")
     op.drop_table("audit_hour")
     op.drop_table("audit_checkpoint")
+    with op.batch_alter_table("alert", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_alert_state"))
+        batch_op.drop_index(batch_op.f("ix_alert_at"))
+
+    op.drop_table("alert")

@@ -5,8 +5,10 @@ from gateway.signing.service.drafting import Scope, draft, send, void
 from gateway.signing.service.ending import partner_terminate, sweep, terminate
 from gateway.signing.service.exporting import export_ledger
 from gateway.signing.service.facts import FACTS
-from gateway.signing.service.papers import certificate_pdf, evidence_zip, page_webp, pdf_bytes
+from gateway.signing.service.packing import PACK_JOB, pack_job
+from gateway.signing.service.papers import certificate_pdf, document, evidence_zip, page_webp, pdf_bytes
 from gateway.signing.service.pledging import accept_pledge
+from gateway.signing.service.sealing import SEAL_JOB, seal_job
 from gateway.signing.service.signing import Signature, decline, sign, view
 from gateway.signing.service.templating import (
     SAMPLE,
@@ -18,8 +20,11 @@ from gateway.signing.service.templating import (
     submit_template,
 )
 
+HANDLERS = {SEAL_JOB: seal_job, PACK_JOB: pack_job}
+
 __all__ = [
     "FACTS",
+    "HANDLERS",
     "SAMPLE",
     "Scope",
     "Signature",
@@ -28,6 +33,7 @@ __all__ = [
     "certificate_pdf",
     "countersign",
     "decline",
+    "document",
     "draft",
     "draft_template",
     "ensure_default",

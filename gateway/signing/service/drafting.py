@@ -5,8 +5,9 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from agreements.credentials import DEVELOPMENT_NOTICE
 from agreements.errors import AgreementError, BadValue, MissingGlyph, UnfilledPlaceholder
-from agreements.render import digest, render
+from agreements.render import digest, places, render
 from agreements.text import FilledText, fill
 from agreements.typesetting import require_glyphs
 from gateway.archive.models import Client
@@ -121,11 +122,14 @@ def send(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) -> None:
             raise Overdue
         template = session.get_one(Template, row.template_id)
         filled, number = _filled(row, template), row.number
-    pdf_sha256 = digest(_stored_once(deps, agreement_id, _set(filled, number, now)))
+    notice = _notice(deps)
+    pdf_sha256 = digest(_stored_once(deps, agreement_id, _set(filled, number, now, notice=notice)))
+    where = _places(filled, number, now, notice)
     with deps.job(actor, "agreement.send", ("agreement", agreement_id), now) as session:
         row = _locked(session, agreement_id)
         days = deps.parameters(session, now)["nda.sign_days"]
         row.pdf_sha256, row.sent_at, row.sign_by = pdf_sha256, now, now + timedelta(days=days)
+        row.places = where
         move(deps, session, AGREEMENT, row, "send", actor=actor, now=now, pdf_sha256=pdf_sha256)
 
 
@@ -288,9 +292,24 @@ def _filled(row: Agreement, template: Template) -> FilledText:
     return filled
 
 
-def _set(filled: FilledText, number: str, now: datetime, *, draft: bool = False) -> bytes:
+def _notice(deps: Deps) -> str:
+    """What a development certificate must say on every page that it is going to sign."""
+    return DEVELOPMENT_NOTICE if deps.sealer is not None and deps.sealer.credentials.development else ""
+
+
+def _places(filled: FilledText, number: str, now: datetime, notice: str) -> dict[str, list[float]]:
+    """Where each signature goes, as a row keeps it: page, left, bottom, width, height."""
+    found = places(filled, number=number, date=now.astimezone(COMPANY_ZONE).date(), notice=notice)
+    return {
+        name: [at.page, *(round(v, 2) for v in (at.left, at.bottom, at.width, at.height))]
+        for name, at in found.items()
+    }
+
+
+def _set(filled: FilledText, number: str, now: datetime, *, draft: bool = False, notice: str = "") -> bytes:
+    day = now.astimezone(COMPANY_ZONE).date()
     try:
-        return render(filled, number=number, date=now.astimezone(COMPANY_ZONE).date(), draft=draft)
+        return render(filled, number=number, date=day, draft=draft, notice=notice)
     except AgreementError as error:
         raise BadAgreement("organisation", Text("协议文本无法排版。", "The text cannot be set.")) from error
 

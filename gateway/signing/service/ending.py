@@ -15,7 +15,10 @@ from gateway.principal import SYSTEM, Actor, Role
 from gateway.signing.errors import NotTheSigner
 from gateway.signing.models import Agreement, AgreementEvent
 from gateway.signing.rules import AGREEMENT, GOVERNING, OPEN, days_left
-from gateway.signing.service.countersigning import enter_force
+from gateway.signing.service.forcing import enter_force
+from gateway.signing.service.happenings import happened
+from gateway.signing.service.packing import repack
+from gateway.signing.service.sealing import resume
 from gateway.signing.visibility import of_theirs
 from gateway.workflow import expire, move
 
@@ -29,6 +32,7 @@ def terminate(deps: Deps, agreement_id: str, reason: str, *, actor: Actor, now: 
         if row is None:
             raise NotFound
         move(deps, session, AGREEMENT, row, "terminate", actor=actor, now=now, reason=reason)
+        happened(session, row, "terminated", actor=actor, now=now)
 
 
 def partner_terminate(deps: Deps, agreement_id: str, reason: str, *, actor: Actor, now: datetime) -> None:
@@ -40,11 +44,12 @@ def partner_terminate(deps: Deps, agreement_id: str, reason: str, *, actor: Acto
         if not session.get_one(Contact, actor.id).signer:
             raise NotTheSigner
         move(deps, session, AGREEMENT, row, "partner_terminate", actor=actor, now=now, reason=reason)
+        happened(session, row, "terminated", actor=actor, now=now)
 
 
 def sweep(deps: Deps, *, now: datetime) -> int:
     """Moves what time has ended or begun and sends the 30/7/1-day reminders, each once. Idempotent; returns how many moved."""
-    watched = (*OPEN, "COUNTERSIGNED", *GOVERNING)
+    watched = (*OPEN, "PROCESSING", "COUNTERSIGNED", *GOVERNING)
     with deps.database.read() as session:
         ids = list(session.scalars(select(Agreement.id).where(Agreement.state.in_(watched))))
     return sum(_swept(deps, agreement_id, now) for agreement_id in ids)
@@ -64,6 +69,10 @@ def _sweep_one(deps: Deps, agreement_id: str, now: datetime) -> int:
         row = locked(session, Agreement, agreement_id)
         if row is None:
             return 0
+        if row.state == "PROCESSING":
+            return resume(deps, session, row, now=now)
+        if row.sealed_sha256 is not None:
+            repack(session, row, now=now)
         if row.state == "COUNTERSIGNED":
             if row.valid_from > now:
                 return 0

@@ -13,8 +13,8 @@ from gateway.policy.facts import AgreementFact
 from gateway.release import Ask
 from gateway.signing.models import Agreement
 from gateway.signing.rules import AGREEMENT, GOVERNING, in_force
-from gateway.signing.service.papers import intact
 from gateway.signing.service.pledging import pledged
+from gateway.signing.service.stored import intact
 
 
 def agreement_facts(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ from gateway.signing.errors import DigestConflict, NotTheSigner
 from gateway.signing.models import Agreement, AgreementEvent, SignedEvidence, Template
 from gateway.signing.rules import AGREEMENT, OPEN
 from gateway.signing.service.drafting import UNTITLED
+from gateway.signing.service.happenings import METHOD, happened
 from gateway.signing.service.papers import pdf_bytes
 from gateway.signing.visibility import of_theirs, text_of
 from gateway.workflow import move, require_fresh
@@ -65,14 +66,14 @@ def view(deps: Deps, agreement_id: str, pages: tuple[int, ...], *, actor: Actor,
             record(
                 session, "agreement.read", actor=actor, obj=("agreement", row.id), now=now, pages=list(new)
             )
-            _happened(session, row, actor, now, new)
+            happened(session, row, VIEWED, actor=actor, now=now, pages=list(new))
 
 
 def _open(
     deps: Deps, session: Session, row: Agreement, pages: tuple[int, ...], actor: Actor, now: datetime
 ) -> None:
     move(deps, session, AGREEMENT, row, "view", actor=actor, now=now)
-    _happened(session, row, actor, now, pages)
+    happened(session, row, VIEWED, actor=actor, now=now, pages=list(pages))
 
 
 def _pages_seen(session: Session, row: Agreement, actor: Actor) -> set[int] | None:
@@ -122,21 +123,15 @@ def sign(deps: Deps, agreement_id: str, given: Signature, *, actor: Actor, now: 
             evidence_sha256=evidence_sha256,
         )
         _keep(deps, session, row, evidence_id, body, drawing, leaf, now)
+        happened(session, row, "signed", actor=actor, now=now, evidence_sha256=evidence_sha256)
 
 
 def decline(deps: Deps, agreement_id: str, reason: str, *, actor: Actor, now: datetime) -> None:
     """The signer refuses, with a reason."""
     with deps.job(actor, "agreement.decline", ("agreement", agreement_id), now) as session:
-        move(
-            deps,
-            session,
-            AGREEMENT,
-            _theirs(session, agreement_id, actor),
-            "decline",
-            actor=actor,
-            now=now,
-            reason=reason,
-        )
+        row = _theirs(session, agreement_id, actor)
+        move(deps, session, AGREEMENT, row, "decline", actor=actor, now=now, reason=reason)
+        happened(session, row, "declined", actor=actor, now=now)
 
 
 def _theirs(session: Session, agreement_id: str, actor: Actor) -> Agreement:
@@ -235,7 +230,7 @@ def _evidence(
         consent=_consent(given.language or ("en" if actor.language.lower().startswith("en") else "zh")),
         signed_at=now,
         access=ev.Access.of(ip=actor.ip, user_agent=actor.agent, session_id=actor.session or ""),
-        authentication=ev.Authentication("totp", actor.mfa_at),
+        authentication=ev.Authentication(METHOD, actor.mfa_at),
         drawing_sha256=drawing.sha256 if drawing is not None else None,
         events=tuple(
             ev.Event(e.event, e.at, tuple(e.detail.get("pages", ()))) for e in _views(session, row, actor)
@@ -245,20 +240,6 @@ def _evidence(
 
 def _consent(language: Literal["zh", "en"]) -> ev.Consent:
     return ev.Consent(ev.CONSENT_VERSION, language, ev.CONSENT_EN if language == "en" else ev.CONSENT_ZH)
-
-
-def _happened(session: Session, row: Agreement, actor: Actor, now: datetime, pages: tuple[int, ...]) -> None:
-    session.add(
-        AgreementEvent(
-            id=new_id(),
-            agreement_id=row.id,
-            event=VIEWED,
-            detail={"pages": list(pages)},
-            by=actor.label,
-            at=now,
-        )
-    )
-    session.flush()
 
 
 def _keep(

@@ -19,7 +19,7 @@ from tests.worlds import Scene
 def test_keys_are_made_once_and_are_their_owner_s_alone(tmp_path: Path) -> None:
     settings = settings_at(tmp_path / "home")
     made = bootstrap.make_keys(settings)
-    assert set(made) == {*bootstrap.RAW_KEYS, "log.key", "kek/1"}
+    assert set(made) == {*bootstrap.RAW_KEYS, "log.key", "kek/1", "seal.pem"}
     files = [path for path in settings.keys.rglob("*") if path.is_file()]
     before = {path: path.read_bytes() for path in files}
     assert len(files) >= len(made)
