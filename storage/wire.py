@@ -27,8 +27,9 @@ _CONFLICT = frozenset(
 _CORRUPT = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XMinioInvalidObject"})
 _PASSING = frozenset({"RequestTimeout", "SlowDown", "RequestTimeTooSkewed"})
 
-# What a whole answer holds. An answer cut inside its headers is read as one without them, and an empty body
-# as an empty list: neither may pass for success.
+# What a whole answer holds, besides the request's id, without which none is taken. An answer cut inside its headers is
+# read as one without them, a header cut short as a shorter one, and an empty body as an empty list: none may pass for
+# success. Servers write headers in order of their names, so that length and tag are whole when the id is there.
 _WHOLE = {
     "complete_multipart_upload": ("ETag",),
     "create_multipart_upload": ("UploadId",),
@@ -93,12 +94,12 @@ class Wire:
         while True:
             try:
                 answer = getattr(self._client, operation)(Bucket=self._bucket, **asked)
-                if self._is_new(answer) and all(field in answer for field in _WHOLE.get(operation, ())):
+                if self._is_new(answer) and _whole(operation, answer):
                     return answer
-                refusal, passing = _cut_short(), True
+                refusal, passing = _cut_short(answer), True
             except ClientError as error:
                 if not self._is_new(error.response):
-                    refusal, passing = _cut_short(), True
+                    refusal, passing = _cut_short(error.response), True
                 elif error.response["Error"].get("Code") in empty:
                     return None
                 else:
@@ -111,16 +112,28 @@ class Wire:
             time.sleep(pause)
 
     def _is_new(self, answer: Any) -> bool:
-        """Say whether this is no answer to an earlier request: one sent twice on a connection would be taken for the next."""
+        """Say whether this is no answer to an earlier request: one sent twice on a connection would be taken for the next.
+
+        From then on every answer of that connection would be another request's, so none that is open is used again.
+        """
         number = answer.get("ResponseMetadata", {}).get("RequestId")
         with self._lock:
-            if number and number in self._answers:
-                return False
-            self._answers.append(number or "")
-        return True
+            if not number or number not in self._answers:
+                self._answers.append(number or "")
+                return True
+        self._client.close()
+        return False
 
 
-def _cut_short() -> StorageError:
+def _whole(operation: str, answer: Any) -> bool:
+    """Say whether the answer has all that one of its kind has."""
+    named = answer.get("ResponseMetadata", {}).get("RequestId")
+    return bool(named) and all(field in answer for field in _WHOLE.get(operation, ()))
+
+
+def _cut_short(answer: Any) -> StorageError:
+    if "Body" in answer:
+        answer["Body"].close()
     return Unavailable("the store's answer was cut short or not ours")
 
 
