@@ -11,6 +11,7 @@ from datetime import datetime
 import structlog
 
 from gateway.archive import service as archive
+from gateway.audit import anchors
 from gateway.audit.service import flush_strangers
 from gateway.custody import uploads as custody
 from gateway.deps import Deps
@@ -33,11 +34,12 @@ class Task:
 
 def tasks(deps: Deps) -> tuple[Task, ...]:
     """All periodic work of a portal."""
+    audit = deps.stores["audit"]
     return (
         Task("sequence", 1.0, lambda now: deps.log.sequence(now=now)),
         Task("mail", 2.0, lambda now: deps.mailer.flush(now=now)),
         Task("reap", 15.0, lambda now: deps.queue.reap(now=now)),
-        Task("heartbeat", 60.0, lambda now: deps.log.heartbeat(now=now)),
+        Task("heartbeat", 60.0, lambda now: anchors.beat(deps.log, deps.database, audit, now=now)),
         Task("strangers", 60.0, lambda now: flush_strangers(deps.database, now=now)),
         Task("agreements", 60.0, lambda now: signing.sweep(deps, now=now)),
         Task("shares", 60.0, lambda now: sharing.sweep(deps, now=now)),

@@ -16,8 +16,7 @@ from sqlalchemy.orm import Session
 from gateway.audit import layout, note, tiles, tree
 from gateway.audit.errors import AuditError, LogDamaged
 from gateway.audit.models import Leaf
-from gateway.audit.sequencer import CheckpointView
-from gateway.audit.service import record
+from gateway.audit.service import CheckpointView, Log, record
 from gateway.db import Database
 from gateway.principal import SYSTEM
 from storage.errors import Conflict, NotFound, StorageError
@@ -28,7 +27,7 @@ OBJECT = ("log", "anchor")
 _DIGITS = 20
 _BUNDLE_BYTES = layout.MAX_BUNDLE_BYTES
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,15 @@ def entries(bucket: ObjectStore, start: int, end: int) -> Iterator[bytes]:
         yield from found[max(start - first, 0) : width]
 
 
+def beat(log: Log, database: Database, bucket: ObjectStore, *, now: datetime) -> None:
+    """One heartbeat of the log and its anchor. Where a witness holds the log up, the last usable checkpoint is anchored again."""
+    made = None
+    try:
+        made = log.heartbeat(now=now)
+    finally:
+        keep(database, bucket, made or log.latest(), now=now)
+
+
 def keep(database: Database, bucket: ObjectStore, made: CheckpointView | None, *, now: datetime) -> bool:
     """Anchors a checkpoint and the entries it covers; returns whether they now stand there. Never raises for the store's sake.
 
@@ -74,7 +82,7 @@ def keep(database: Database, bucket: ObjectStore, made: CheckpointView | None, *
     try:
         anchor(database, bucket, made, now=now)
     except (StorageError, AuditError) as error:
-        log.error("anchor failed", size=made.size, reason=type(error).__name__)
+        logger.error("anchor failed", size=made.size, reason=type(error).__name__)
         _tell(database, FAILED, now, size=made.size, reason=type(error).__name__)
         return False
     _tell(database, RESTORED, now, size=made.size)

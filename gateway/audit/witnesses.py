@@ -18,6 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.audit import note, proof
 from gateway.audit.errors import AuditError, BadProof, BadSignature, MalformedNote, WitnessUnavailable
 from gateway.audit.witness.cosignature import CosignatureKey, parse_key
+from gateway.config import PREFIX, Settings
+from gateway.errors import ConfigError
 
 MAX_ANSWER_BYTES = 16 << 10
 CLOCK_SLACK = timedelta(hours=24)
@@ -70,6 +72,19 @@ class Witnesses:
         self._links = [_Link(witness, clock) for witness in witnesses]
         self._need = need
         self._deadline_s = deadline_s
+
+    @classmethod
+    def configured(cls, settings: Settings, clock: Callable[[], datetime]) -> "Witnesses | None":
+        """The witnesses that the settings name, None when there are none; raises ConfigError."""
+        try:
+            named = [parse_witness(text) for text in settings.witnesses]
+        except MalformedNote as error:
+            raise ConfigError([f"{PREFIX}WITNESSES: {error}; each is ADDRESS VKEY"]) from error
+        if len({witness.key.key_id for witness in named}) < len(named):
+            # One witness named twice would count as two.
+            raise ConfigError([f"{PREFIX}WITNESSES: the same key twice"])
+        need, deadline_s = settings.witnesses_needed, settings.witness_deadline_s
+        return cls(named, need=need, deadline_s=deadline_s, clock=clock) if named else None
 
     def __call__(self, old: int, proof: Sequence[bytes], note: str, *, extend: Extend) -> str:
         """The note with the cosignatures added; raises WitnessUnavailable when fewer than needed came in time."""

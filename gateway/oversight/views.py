@@ -5,11 +5,12 @@ from datetime import datetime
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 
-from gateway.errors import Invalid, NotFound, Unavailable
+from gateway.errors import Invalid, NotFound
 from gateway.oversight import queries, service, words
 from gateway.oversight.filters import NAMES, Wanted, read_filter
 from gateway.oversight.message_views import add_message_pages
 from gateway.oversight.parameter_views import add_parameter_pages
+from gateway.oversight.publication_views import add_publication_pages
 from gateway.principal import Role
 from gateway.web.kit import access, actor, deps, language, nav, now, page
 
@@ -26,6 +27,7 @@ nav(bp, _("日志计数"), "log_counts", group="watch", roles=COUNTERS, icon="li
 nav(bp, _("日志健康"), "log_health", group="watch", roles=HEALTH_READERS, icon="info", order=30)
 add_parameter_pages(bp)
 add_message_pages(bp)
+add_publication_pages(bp)
 
 
 @bp.get("/log")
@@ -100,23 +102,6 @@ def _file(answer: Response, mime: str, name: str) -> Response:
 
 def _stamp(moment: datetime) -> str:
     return moment.strftime("%Y%m%dT%H%M%SZ")
-
-
-@bp.get("/log/checkpoint")
-@access("staff", roles=AUDITORS)
-def checkpoint() -> Response:
-    """The last checkpoint as the signed note it is; Unavailable before the first."""
-    last = deps().log.latest()
-    if last is None:
-        raise Unavailable("LOG")
-    return Response(last.note, content_type="text/plain; charset=utf-8")
-
-
-@bp.get("/log/key")
-@access("staff", roles=AUDITORS)
-def checkpoint_key() -> Response:
-    """The key that verifies checkpoints, as a file for the offline verifier."""
-    return _file(Response(deps().log.vkey + "\n"), "text/plain; charset=utf-8", "checkpoint.vkey")
 
 
 @bp.get("/log/receipt/<leaf_id>")

@@ -1,6 +1,6 @@
 """Headers of every answer: nothing inline, nothing from elsewhere, nothing framed, nothing kept."""
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from secure import Secure
 from secure.headers import (
     ContentSecurityPolicy,
@@ -28,6 +28,19 @@ FEATURES = (
 )
 
 
+_KEPT, _UNCONNECTED = "sealgate_kept", "sealgate_unconnected"
+
+
+def let_caches_keep(how: str) -> None:
+    """Lets caches keep the answer of this request, if it is 200; `how` is the header. Only for what everybody may have."""
+    setattr(g, _KEPT, how)
+
+
+def let_nothing_out() -> None:
+    """Forbids the page of this request to send anything anywhere, this portal included."""
+    setattr(g, _UNCONNECTED, True)
+
+
 def install(app: Flask, *, https: bool) -> None:
     """Sets the headers on every answer, errors included."""
     fixed = _policy(https=https).headers
@@ -35,7 +48,16 @@ def install(app: Flask, *, https: bool) -> None:
     def put(response: Response) -> Response:
         for name, value in fixed.items():
             response.headers[name] = value
-        if request.endpoint == "static" and response.status_code in (200, 206, 304):
+        if g.get(_UNCONNECTED):
+            policy = response.headers["Content-Security-Policy"]
+            shut = policy.replace("connect-src 'self'", "connect-src 'none'")
+            response.headers["Content-Security-Policy"] = shut.replace(
+                "form-action 'self'", "form-action 'none'"
+            )
+        # A visitor with a cookie might get a new one with the answer, which no cache may hand to the next.
+        if g.get(_KEPT) and response.status_code == 200 and not request.cookies:
+            response.headers["Cache-Control"] = g.get(_KEPT)
+        elif request.endpoint == "static" and response.status_code in (200, 206, 304):
             response.headers["Cache-Control"] = f"public, max-age={STATIC_S}"
         else:
             response.headers["Cache-Control"] = "no-store"

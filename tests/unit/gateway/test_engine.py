@@ -12,6 +12,7 @@ import pytest
 
 from gateway import engine
 from gateway.engine import Engine, Task, run_all
+from storage.memory import MemoryStore
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
@@ -58,7 +59,8 @@ def parts(heard: Heard) -> Any:
         return lambda *, now: heard(name, now)
 
     return SimpleNamespace(
-        log=SimpleNamespace(sequence=hear("sequence"), heartbeat=hear("heartbeat")),
+        log=SimpleNamespace(sequence=hear("sequence"), heartbeat=hear("heartbeat"), latest=lambda: None),
+        stores={"audit": MemoryStore()},
         mailer=SimpleNamespace(flush=hear("mail")),
         queue=SimpleNamespace(reap=hear("reap")),
         database=None,
