@@ -16,7 +16,7 @@ from gateway.audit.service import flush_strangers
 from gateway.custody import uploads as custody
 from gateway.deps import Deps
 from gateway.identity import service as identity
-from gateway.oversight import indexing
+from gateway.oversight import indexing, watching
 from gateway.sharing import service as sharing
 from gateway.signing import service as signing
 
@@ -44,6 +44,7 @@ def tasks(deps: Deps) -> tuple[Task, ...]:
         Task("agreements", 60.0, lambda now: signing.sweep(deps, now=now)),
         Task("shares", 60.0, lambda now: sharing.sweep(deps, now=now)),
         Task("index", 2.0, lambda _now: indexing.catch_up(deps)),
+        Task("alerts", 60.0, lambda now: watching.watch(deps, now=now)),
         Task("accounts", 300.0, lambda now: identity.end_due_accounts(deps, now=now)),
         Task("leftovers", 3600.0, lambda now: custody.sweep(deps.database, deps.stores, now=now)),
         Task("uploads", 900.0, lambda now: archive.sweep_uploads(deps, now=now)),

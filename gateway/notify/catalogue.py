@@ -63,7 +63,7 @@ CATALOGUE: dict[str, Notice] = {
     "contact.confirmed": _outside("身份已核验，账号可以使用", "You are verified; your account is ready"),
     "credential.changed": _outside("您的登录方式已变更", "Your way of signing in was changed"),
     "account.ending": _inside("账号将于 {date} 停用", "Your account ends on {date}"),
-    "alert": _inside("安全告警 {code}", "Security alert {code}"),
+    "alert": _inside("安全告警 {code}", "Security alert {code}", "/alerts"),
     "parameter.proposed": _inside(
         "业务参数变更待确认", "A change of parameters waits for confirmation", "/parameters"
     ),

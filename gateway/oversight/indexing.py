@@ -27,6 +27,7 @@ BATCH = 500
 TURNS = 40
 TERM_BYTES = 16
 COLUMN = "audit.term"
+COLLECTED = "bundle.collect"
 # Members of an entry's data that name objects by their ids, alone or in lists.
 _NAMED = frozenset(
     {"agreement", "bundle", "case", "client", "contact", "copy", "item", "organisation", "share", "template"}
@@ -68,6 +69,10 @@ class Vocabulary:
         """Entries that hold this name or address, whole."""
         return self._digest("value", text)
 
+    def fetched(self, label: str, address: str = "") -> bytes:
+        """Downloads of a person, from one address or from any."""
+        return self._digest("fetched", label, address)
+
     def refusals(self) -> bytes:
         """Every refusal."""
         return self._digest("refusals")
@@ -108,14 +113,14 @@ def index_batch(session: Session, words: Vocabulary) -> int:
     return len(rows)
 
 
-def state_of(session: Session) -> Indexed:
-    """The row that says how far the index reaches, locked to the end of the transaction."""
-    found = locked(session, Indexed, INDEX)
+def state_of(session: Session, name: str = INDEX) -> Indexed:
+    """The row that says how far the index, or whoever else follows the log, has come; locked to the end of the transaction."""
+    found = locked(session, Indexed, name)
     if found is None:
-        _insert(session, Indexed, [{"name": INDEX, "size": 0}])
-        found = locked(session, Indexed, INDEX)
+        _insert(session, Indexed, [{"name": name, "size": 0}])
+        found = locked(session, Indexed, name)
     if found is None:
-        raise LookupError("the state of the index")
+        raise LookupError(name)
     return found
 
 
@@ -174,6 +179,10 @@ def _personal(
     labels |= {subject for _, subject, _ in values} | ({row.actor} if row.actor else set())
     yield from ((words.person(label), label) for label in labels)
     yield from ((words.value(value), subject) for name, subject, value in values if name in _VALUES)
+    if row.event == COLLECTED and row.actor:
+        yield words.fetched(row.actor), row.actor
+        addresses = [value for name, _, value in values if name == "actor.ip"]
+        yield from ((words.fetched(row.actor, value), row.actor) for value in addresses)
 
 
 def _note_hours(session: Session, rows: Sequence[Any]) -> None:

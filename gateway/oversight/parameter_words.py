@@ -76,6 +76,15 @@ scan.required|必须病毒扫描|Virus scan required
 retention.BG4_months|保管 BG4（月）|Retention BG4 (months)
 retention.BG5_days|保管 BG5（天）|Retention BG5 (days)
 retention.BG3_extra_years|保管 BG3 加（年）|Retention BG3, extra (years)
+alert.downloads_per_hour|告警：每小时下载次数|Alert: downloads per hour
+alert.refusals_per_hour|告警：每小时被拒次数|Alert: refusals per hour
+alert.strangers_per_hour|告警：未登录者每小时被拒次数|Alert: refusals of strangers per hour
+alert.work_from|告警：工作时间起（点）|Alert: working time from (hour)
+alert.work_to|告警：工作时间止（点）|Alert: working time until (hour)
+alert.unnumbered_s|告警：等待编号（秒）|Alert: waiting for a number (s)
+alert.heartbeat_min|告警：心跳中断（分）|Alert: heartbeat missing (min)
+alert.witness_min|告警：见证缺失（分）|Alert: witness missing (min)
+alert.repeat_h|告警：未确认时再次通知（小时）|Alert: told again while unacknowledged (h)
 account.warn_days|账号到期提醒（天）|Account: reminders (days before)
 cross_border|允许出境|Cross-border receipt allowed
 joint|允许共同处理|Joint handling allowed

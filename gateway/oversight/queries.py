@@ -68,6 +68,15 @@ def object_page(
     return shown if full else replace(shown, lines=tuple(_narrowed(line) for line in shown.lines))
 
 
+def one_entry(deps: Deps, leaf_id: str) -> Line:
+    """One entry by its id; raises NotFound."""
+    with deps.database.read() as session:
+        found = audit.find(session, leaf_id)
+        if found is None:
+            raise NotFound
+        return _lines(session, (found,))[0]
+
+
 def _narrowed(line: Line) -> Line:
     known = {n: v for n, v in line.entry.personal.items() if n in _SHOWN_TO_CASEWORK}
     return replace(line, entry=replace(line.entry, personal=known))

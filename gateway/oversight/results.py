@@ -146,3 +146,34 @@ class MessagePage:
     lines: tuple[MessageLine, ...]
     unread: int
     before: str | None
+
+
+@dataclass(frozen=True)
+class AlertLine:
+    """One alert: its rule in words, whom it is about, the entry that shows it, numbers, and who acknowledged it with what note.
+
+    `name` is None where the person is erased, or `about` where nobody in particular is meant.
+    """
+
+    id: str
+    rule: str
+    text: Text
+    state: str
+    at: datetime
+    ended_at: datetime | None
+    about: tuple[str, str] | None
+    name: str | None
+    entry: str | None
+    facts: tuple[tuple[str, str], ...]
+    acknowledged_by: str | None
+    acknowledged_at: datetime | None
+    note: str | None
+
+
+@dataclass(frozen=True)
+class AlertPage:
+    """Alerts that wait, and those that were acknowledged, newest first; `before` is the time to go on from."""
+
+    waiting: tuple[AlertLine, ...]
+    done: tuple[AlertLine, ...]
+    before: datetime | None

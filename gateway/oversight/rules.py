@@ -1,10 +1,11 @@
-"""How a parameter is changed: one person proposes, another confirms (policy.md §10); what may be typed as a value."""
+"""How an alert is acknowledged, and how a parameter is changed by two people (policy.md §10); what may be typed as a value."""
 
 import re
 from collections.abc import Mapping
 
 from gateway.errors import Invalid, NotAllowed, Refused, WrongState
 from gateway.notify.service import Recipient
+from gateway.oversight.alerts import TECHNICAL
 from gateway.policy.errors import BadParameter
 from gateway.policy.parameters import DEFINITIONS, Value
 from gateway.principal import Actor, Role, Text
@@ -84,6 +85,39 @@ PARAMETER = Process(
         ),
         Move(("PROPOSED",), "decline", "DECLINED", Text("不同意", "Decline"), who=_GM, reason=True),
         Move(("PROPOSED",), "withdraw", "WITHDRAWN", Text("撤回", "Withdraw"), who=_ADM, reason=True),
+    ),
+)
+
+_WATCHERS = frozenset({Role.AUD, Role.ADM, Role.SYS})
+
+
+def _within_view(step: Step) -> Refused | None:
+    return None if may_see(step.actor, step.row.rule) else NotAllowed()
+
+
+def may_see(actor: Actor, rule: str) -> bool:
+    """Whether an alert of this rule is shown to the actor: a system administrator is told of the log and the clock only."""
+    return actor.has(Role.AUD, Role.ADM) or (actor.has(Role.SYS) and rule in TECHNICAL)
+
+
+ALERT = Process(
+    "alert",
+    {
+        "OPEN": State(Text("待确认", "Open"), "fail"),
+        "ACKNOWLEDGED": State(Text("已确认", "Acknowledged"), "ok", final=True),
+    },
+    (
+        Move(("",), "raise", "OPEN", Text("触发", "Raised"), records=("rule", "facts", "about", "entry")),
+        Move(
+            ("OPEN",),
+            "acknowledge",
+            "ACKNOWLEDGED",
+            Text("确认告警", "Acknowledge"),
+            who=_WATCHERS,
+            guards=(_within_view,),
+            reason=True,
+            records=("rule",),
+        ),
     ),
 )
 

@@ -68,6 +68,9 @@ training.tries_per_day 3 1 5|policy.read_wd 10 1 30|inspection.per_year 4 1 12|s
 incident.triage_wd 1 1 3|incident.notify_hours 24 1 72|dsr.days 15 1 30|log.keep_years 10 3 30
 watermark.opacity_pct 12 6 40|clock.back_s 120 30 300 <|clock.forward_min 5 1 60 <|copy.abandon_h 24 1 72
 scan.signature_days 7 1 14|retention.BG4_months 6 1 24|retention.BG5_days 30 1 365|retention.BG3_extra_years 3 1 10
+alert.downloads_per_hour 6 1 100 <|alert.refusals_per_hour 10 3 1000 <|alert.strangers_per_hour 100 10 10000 <
+alert.work_from 8 0 23|alert.work_to 20 1 24|alert.unnumbered_s 60 10 600 <|alert.heartbeat_min 5 2 60 <
+alert.witness_min 5 1 60 <|alert.repeat_h 24 1 168
 """
 
 
