@@ -1,12 +1,18 @@
 """One agreement and one piece of evidence, with the demo names of the policy."""
 
 import datetime
+import io
+import random
 import re
 
 import pypdfium2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from PIL import Image, ImageDraw
 
+from agreements.appearance import appearance
+from agreements.credentials import DEVELOPMENT_NOTICE, Credentials, development_ca
+from agreements.drawing import normalise
 from agreements.evidence import (
     CONSENT_VERSION,
     CONSENT_ZH,
@@ -17,6 +23,9 @@ from agreements.evidence import (
     Evidence,
     Signer,
 )
+from agreements.render import PLACES, places, render
+from agreements.signature import Mark, Sealer, seal
+from agreements.text import DEFAULT, fill
 
 VALUES = {
     "nda_no": "BM-2026-0001",
@@ -110,3 +119,61 @@ def outside():
         return found
 
     return strays
+
+
+NUMBER, DAY = "BM-2026-0001", datetime.date(2026, 11, 23)
+
+
+@pytest.fixture(scope="session")
+def seal_credentials() -> Credentials:
+    return development_ca("示例云阶装饰公司（虚构）", datetime.datetime.now(datetime.UTC))
+
+
+@pytest.fixture(scope="session")
+def shown(values) -> bytes:
+    """Revision 0, as a development certificate asks for it."""
+    return render(fill(DEFAULT, values), number=NUMBER, date=DAY, notice=DEVELOPMENT_NOTICE)
+
+
+@pytest.fixture(scope="session")
+def marks(values) -> list[Mark]:
+    """The three visible signatures, the partner's with a drawing."""
+    found = places(fill(DEFAULT, values), number=NUMBER, date=DAY, notice=DEVELOPMENT_NOTICE)
+    ink = Image.new("RGBA", (300, 100))
+    ImageDraw.Draw(ink).line([(10, 80), (150, 20), (290, 70)], fill=(0, 0, 60, 255), width=5)
+    out = io.BytesIO()
+    ink.save(out, "PNG")
+    drawn = {"Partner": normalise(out.getvalue())}
+    seen = {
+        n: appearance(found[n], f"{n} 示例签署人", ["2026-11-23"], DAY, drawing=drawn.get(n)) for n in PLACES
+    }
+    return [Mark(name, found[name], seen[name], name, "签") for name in PLACES]
+
+
+@pytest.fixture(scope="session")
+def signed(shown, marks, seal_credentials) -> bytes:
+    """The document sealed at B-B by the development certificate."""
+    root = seal_credentials.root
+    return seal(shown, marks, Sealer(seal_credentials, (root,)), now=datetime.datetime.now(datetime.UTC))
+
+
+@pytest.fixture(scope="session")
+def flipped():
+    """Return a function: the same bytes with one bit of the byte at a place turned."""
+
+    def turned(data: bytes, at: int) -> bytes:
+        return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+    return turned
+
+
+@pytest.fixture(scope="session")
+def signed_places():
+    """Return a function: some places in the bytes that the last signature covers, spread over them and over every object."""
+
+    def chosen(pdf: bytes, count: int, seed: int = 7) -> list[int]:
+        ranges = [int(n) for n in re.findall(rb"/ByteRange \[(\d+) (\d+) (\d+) (\d+)", pdf)[-1]]
+        covered = [*range(ranges[0], ranges[1]), *range(ranges[2], ranges[2] + ranges[3])]
+        return random.Random(seed).sample(covered, count)
+
+    return chosen
