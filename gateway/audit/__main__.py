@@ -12,11 +12,12 @@ from gateway.audit.errors import AuditError
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gateway.audit", description="Verify the log offline.")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    one = verbs.add_parser("verify", help="verify a receipt, an export or a checkpoint")
+    one = verbs.add_parser("verify", help="verify a receipt, an export, a published folder or a checkpoint")
     one.add_argument("file", type=Path)
+    one.add_argument("--full", action="store_true", help="also read every entry of a folder as an entry")
     two = verbs.add_parser("consistency", help="verify that a newer log begins with an older one")
     two.add_argument("old", type=Path, help="anything that holds the older checkpoint")
-    two.add_argument("new", type=Path, help="a whole export, or a consistency file")
+    two.add_argument("new", type=Path, help="a published folder, a whole export, or a consistency file")
     for verb in (one, two):
         verb.add_argument("--key", required=True, help="the checkpoint key, or a file that holds it")
     return parser
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         keys = verify.read_keys(given.key)
         if given.verb == "verify":
-            report = verify.verify_file(given.file, keys)
+            report = verify.verify_file(given.file, keys, full=given.full)
         else:
             report = verify.verify_consistency(given.old, given.new, keys)
     except AuditError as error:

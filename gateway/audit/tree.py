@@ -11,6 +11,7 @@ from gateway.audit.errors import BadProof
 
 HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
+_sha256 = hashlib.sha256
 
 Reader = Callable[[int, int], bytes]
 
@@ -27,10 +28,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def complete_root(hashes: Sequence[bytes]) -> bytes:
     """The root over 2**k hashes of one level."""
-    row = list(hashes)
-    while len(row) > 1:
-        row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row), 2)]
-    return row[0]
+    row = b"".join(hashes)
+    while len(row) > HASH_BYTES:
+        pairs = [row[i : i + 2 * HASH_BYTES] for i in range(0, len(row), 2 * HASH_BYTES)]
+        row = b"".join([_sha256(b"\x01" + pair).digest() for pair in pairs])
+    return row
 
 
 class Accumulator:
@@ -42,12 +44,24 @@ class Accumulator:
 
     def add(self, leaf: bytes) -> None:
         """Appends one leaf hash."""
-        carry = self.size
+        self.add_subtree(leaf, 0)
+
+    def add_subtree(self, value: bytes, height: int) -> None:
+        """Appends the root over 2**height leaves; the tree's size must be a multiple of that. Raises ValueError otherwise."""
+        carry, rest = divmod(self.size, 1 << height)
+        if rest:
+            raise ValueError("a complete subtree fits only behind complete ones")
         while carry & 1:
-            leaf = node_hash(self._edge.pop(), leaf)
+            value = node_hash(self._edge.pop(), value)
             carry >>= 1
-        self._edge.append(leaf)
-        self.size += 1
+        self._edge.append(value)
+        self.size += 1 << height
+
+    def copy(self) -> "Accumulator":
+        """A tree that grows on its own from here."""
+        other = Accumulator()
+        other.size, other._edge = self.size, list(self._edge)
+        return other
 
     @property
     def root(self) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.audit import export, leaf, note, proof, tree
+from gateway.audit import export, folder, leaf, note, proof, tree
 from gateway.audit.errors import BadProof, MalformedNote, MalformedProof
 
 _UNPROVED_TIME = "that the times in the entries are right: they are the log's own statement"
@@ -40,8 +40,14 @@ def read_keys(given: str) -> list[note.Key]:
     return keys
 
 
-def verify_file(path: Path, keys: Sequence[note.Key]) -> Report:
-    """Verifies a receipt, an export or a bare checkpoint; raises an AuditError when it must be refused, OSError if unreadable."""
+def verify_file(path: Path, keys: Sequence[note.Key], *, full: bool = False) -> Report:
+    """Verifies a receipt, an export, a published folder or a bare checkpoint.
+
+    `full` also reads every entry of a folder as an entry; the other forms always do. Raises an AuditError when it must be
+    refused, OSError if unreadable.
+    """
+    if path.is_dir():
+        return verify_folder(path, keys, full=full)
     with path.open("rb") as file:
         if file.peek(1)[:1] == b"{":
             return verify_export(file, keys)
@@ -50,6 +56,30 @@ def verify_file(path: Path, keys: Sequence[note.Key]) -> Report:
         return verify_receipt(content, keys)
     head = note.open_checkpoint(_text(content), keys)
     return Report([_signed(head)], ["that any particular entry is in it", _UNPROVED_LATER])
+
+
+def verify_folder(
+    path: Path, keys: Sequence[note.Key], earlier: note.TreeHead | None = None, *, full: bool = False
+) -> Report:
+    """Verifies a folder as it is published or anchored; with `earlier`, also that it begins with that older tree."""
+    found = folder.verify(path, keys, earlier=[earlier] if earlier is not None else [], full=full)
+    report = Report([_signed(found.head)])
+    report.proved.append(
+        f"all its {found.head.size} entries are here, unchanged and in order; none is missing"
+    )
+    if found.older:
+        report.proved.append(f"{found.older} older checkpoints are beginnings of it")
+    if earlier is not None:
+        report.proved.append(f"its first {earlier.size} entries are the older checkpoint's tree")
+    if found.tiles:
+        report.proved.append(f"{found.tiles} tiles hold the hashes of the entries")
+    if full:
+        report.proved.append("every entry is a well-formed entry")
+    else:
+        report.unproved.append("that every entry is well-formed (ask with --full)")
+    report.unproved += ["who is meant by committed fields: no folder holds their values", _UNPROVED_TIME]
+    report.unproved.append(_UNPROVED_LATER)
+    return report
 
 
 def verify_receipt(content: bytes, keys: Sequence[note.Key]) -> Report:
@@ -161,10 +191,12 @@ class _Count:
 def verify_consistency(old: Path, new: Path, keys: Sequence[note.Key]) -> Report:
     """Verifies that the log in `new` begins with the one signed in `old`.
 
-    `old` is anything that holds a checkpoint. `new` is a whole export, a consistency file, or, at equal size, anything that holds
-    a checkpoint.
+    `old` is anything that holds a checkpoint. `new` is a published folder, a whole export, a consistency file, or, at equal size,
+    anything that holds a checkpoint.
     """
     earlier = _head_of(old, keys)
+    if new.is_dir():
+        return verify_folder(new, keys, earlier)
     with new.open("rb") as file:
         if file.peek(1)[:1] == b"{":
             return verify_export(file, keys, earlier)
@@ -193,6 +225,8 @@ def _same_log(earlier: note.TreeHead, later: note.TreeHead) -> None:
 
 
 def _head_of(path: Path, keys: Sequence[note.Key]) -> note.TreeHead:
+    if path.is_dir():
+        return folder.heads(path, keys)[-1]
     with path.open("rb") as file:
         if file.peek(1)[:1] == b"{":
             held = export.read(file)[0].checkpoint or ""
