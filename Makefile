@@ -57,6 +57,7 @@ serve: $(BASE)  ## leave the portal up with demo accounts
 test: $(DEV)  ## run all checks: format, lint, types, contracts, tests with real services and a browser
 	@deploy/test-tools
 	@$(PY) tests/services/minio.py build
+	@$(PY) tests/services/litewitness.py build >/dev/null
 	@$(MAKE) check
 	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
 
@@ -85,6 +86,7 @@ bench: $(DEV)  ## measure ratios, print them and write bench-out/results.json
 soak: $(DEV)  ## run what takes long: kills, fuzzing, load, drills
 	@deploy/test-tools
 	@$(PY) tests/services/minio.py build
+	@$(PY) tests/services/litewitness.py build >/dev/null
 	@HYPOTHESIS_PROFILE=soak $(PY) -m pytest -q -m soak $(ARGS)
 
 pictures: $(DEV)  ## take the README's pictures anew, of a portal with demo data

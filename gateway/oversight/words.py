@@ -68,6 +68,10 @@ agreement.exported|协议：导出台账|Agreements: register taken away
 agreement.held|协议：签章未完成，稍后重试|Agreement: not sealed yet, tried again later
 agreement.read|协议：阅读|Agreement: read
 alert|安全告警|Security alert
+anchor.failed|锚定：失败|Anchor: failed
+anchor.restored|锚定：恢复|Anchor: works again
+anchor.stamp_failed|锚定：时间戳失败|Anchor: not time-stamped
+anchor.stamped|锚定：已加盖时间戳|Anchor: time-stamped
 approval.void|共享：审批作废|Share: approval void
 backup.expired|备份：到期清除|Backup: expired and removed
 backup.made|备份：完成|Backup: made
