@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from storage import seal
@@ -56,6 +56,19 @@ class SealedStore:
     def size(self, object_id: str, version: int) -> int:
         """Return the plaintext size in bytes, from the stored length; only reading authenticates it."""
         return seal.plain_size(self._store.stat(_key(object_id, version)).size)
+
+    def digest(
+        self, object_id: str, version: int, seen: Callable[[int], None] = lambda size: None
+    ) -> SealedStat:
+        """Decrypt the whole version, keeping nothing but its size and digest; `seen` hears of each piece's bytes.
+
+        Raises what reading raises: NotFound, KeyGone, Corrupt.
+        """
+        stored = self._store.stat(_key(object_id, version)).size
+        digest = _Digest(self.open(object_id, version))
+        for piece in digest:
+            seen(len(piece))
+        return SealedStat(digest.size, digest.hex(), stored)
 
     def delete(self, object_id: str, version: int) -> None:
         """Delete the ciphertext of one version; the object keeps its key."""
@@ -178,6 +191,14 @@ def _check(object_id: str) -> str:
     if len(object_id) > 180:
         raise InvalidKey("the object id is too long")
     return check_key(object_id)
+
+
+def read_key(key: str) -> tuple[str, int] | None:
+    """Return the object id and version that a key in the store names; None for a key that is no sealed object's."""
+    object_id, mark, version = key.rpartition(".v")
+    if not mark or not _VERSION.fullmatch(f".v{version}"):
+        return None
+    return object_id, int(version)
 
 
 def _key(object_id: str, version: int) -> str:

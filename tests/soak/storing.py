@@ -7,6 +7,7 @@ What it stores is the canary over and over, so that plaintext on a disk is found
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -27,8 +28,8 @@ def content(size: int) -> Iterator[bytes]:
 
 
 def say(*words: str) -> None:
-    """One line, at once."""
-    print(*words, flush=True)
+    """One line, in one write: a line cut short would promise something else."""
+    os.write(1, (" ".join(words) + "\n").encode())
 
 
 def store_and_delete(store) -> None:
