@@ -18,6 +18,7 @@ from gateway.signing import views as signing
 from gateway.web import door, filters, headers, i18n, nav, refusals, render, views, visitor
 from gateway.web.access import BODY_BYTES, access, require_declarations
 from gateway.web.gate import SessionGate
+from gateway.web.incoming import InMemory
 
 ROOMS = (identity, archive, signing, sharing, oversight)
 SESSION_KEY = "session.key"
@@ -33,6 +34,7 @@ def create_app(deps: Deps | None = None) -> Flask:
 def assemble(deps: Deps, gate: SessionGate, rooms: Sequence[Blueprint]) -> Flask:
     """The portal with the given rooms; raises RuntimeError for a route without access or a navigation entry without page."""
     app = Flask("gateway.web")
+    app.request_class = InMemory
     _configure(app, deps.settings)
     visitor.install(app, deps, gate)
     i18n.install(app, _texts())

@@ -3,23 +3,25 @@
 from collections.abc import Mapping
 
 from flask_babel import lazy_gettext as _
+from werkzeug.datastructures import FileStorage
 from wtforms import (
     BooleanField,
     DateField,
+    FileField,
     HiddenField,
     SelectField,
     SelectMultipleField,
     StringField,
     TextAreaField,
 )
-from wtforms.validators import InputRequired
+from wtforms.validators import InputRequired, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from gateway.archive.vocabulary import PURPOSES
 from gateway.principal import Text
 from gateway.signing.results import DraftChoices
-from gateway.signing.rules import CLASS_TEXT, RELATION_TEXT
-from gateway.signing.service import Scope, Signature
+from gateway.signing.rules import CLASS_TEXT, PAPER_CHECKS, RELATION_TEXT
+from gateway.signing.service import Scan, Scope, Signature
 from gateway.web.kit import Form, language
 
 _NEEDED = InputRequired(_("请填写。"))
@@ -126,6 +128,48 @@ class DraftForm(Form):
             forum=self.forum.data or "",
             purpose_note=self.purpose_note.data or "",
         )
+
+
+class PaperForm(DraftForm):
+    """An agreement signed on paper: its scope, its scan, when it was signed, where the original is."""
+
+    template = SelectField(_("印制所用模板"), validators=[Optional()])
+    signed_on = DateField(_("签署日期"), validators=[_NEEDED])
+    location = StringField(_("原件存放位置"), validators=[_NEEDED], description=_("库房、柜号、盒号。"))
+    scan = FileField(
+        _("扫描件"), description=_("PDF，不超过 12 MiB。"), render_kw={"accept": "application/pdf"}
+    )
+
+    def offer(self, given: DraftChoices) -> "PaperForm":
+        """Fills the lists."""
+        super().offer(given)
+        self.template.choices = [
+            *((t.id, t.name) for t in given.printed),
+            ("", _("对方或另行拟定的文本")),
+        ]
+        return self
+
+    def paper(self, contacts: Mapping[str, str]) -> Scan:
+        """What was typed, with the scan's bytes."""
+        file = self.scan.data
+        return Scan(
+            scope=self.scope(contacts),
+            template=self.template.data or "",
+            signed_on=self.signed_on.data,
+            location=self.location.data or "",
+            data=file.read() if isinstance(file, FileStorage) else b"",
+        )
+
+
+class PointsForm(Form):
+    """The points of one check of a paper."""
+
+    points = Boxes(_("核对"))
+
+    def about(self, stage: int) -> "PointsForm":
+        """Offers the points of a stage."""
+        self.points.choices = options(PAPER_CHECKS[stage], coded=False)
+        return self
 
 
 class TemplateForm(Form):

@@ -30,20 +30,22 @@ class Template(Guarded, Base):
 
 class Agreement(Guarded, Base):
     """One NDA. States of policy.md §3.7; `clients` None means all. `pdf_sha256` is the digest of revision 0, the very bytes
-    shown; the PDF is the sealed evidence object `agreement-<id>` version 1. `places` says where each signature goes (page, left,
-    bottom, width, height); `sealed_sha256` is the digest of the signed PDF, version 2 of that object, `level` its PAdES level."""
+    shown, or of the scan of a paper; the PDF is the sealed evidence object `agreement-<id>` version 1. `places` says where each
+    signature goes (page, left, bottom, width, height); `sealed_sha256` is the digest of the signed PDF, version 2 of that object,
+    `level` its PAdES level. form: ELECTRONIC, PAPER; a paper with words of its own has no template."""
 
     __tablename__ = "agreement"
     __guarded__ = (
         "number", "organisation_id", "template_id", "state", "clients", "classes", "purposes", "valid_from", "valid_to",
         "signer_id", "pdf_sha256", "signed_sha256", "countersigned_by", "relation",
         "values", "drafted_by", "sign_by", "parameters", "places", "sealed_sha256", "level",
+        "form", "original_location", "checked_by",
     )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     number: Mapped[str] = mapped_column(String(40), unique=True)
     organisation_id: Mapped[str] = mapped_column(String(32), index=True)
-    template_id: Mapped[str] = mapped_column(ForeignKey("template.id"))
+    template_id: Mapped[str | None] = mapped_column(ForeignKey("template.id"))
     state: Mapped[str] = mapped_column(String(20), index=True)
     relation: Mapped[str] = mapped_column(String(16))
     clients: Mapped[list[str] | None] = mapped_column(JSON)
@@ -64,6 +66,9 @@ class Agreement(Guarded, Base):
     countersigned_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     parameters: Mapped[int] = mapped_column(default=0)
+    form: Mapped[str] = mapped_column(String(12), default="ELECTRONIC")
+    original_location: Mapped[str | None] = mapped_column(String(200))
+    checked_by: Mapped[str | None] = mapped_column(String(32))
     places: Mapped[dict[str, list[float]] | None] = mapped_column(JSON)
     sealed_sha256: Mapped[str | None] = mapped_column(String(64))
     level: Mapped[str | None] = mapped_column(String(8))
@@ -94,6 +99,20 @@ class SignedEvidence(Guarded, Base):
     signature: Mapped[str] = mapped_column(Text)
     key_id: Mapped[str] = mapped_column(String(80))
     drawing_sha256: Mapped[str | None] = mapped_column(String(64))
+    at: Mapped[datetime]
+
+
+class PaperCheck(Guarded, Base):
+    """One of the two checks of a paper agreement: who confirmed every point of the stage, and when."""
+
+    __tablename__ = "paper_check"
+    __table_args__ = (UniqueConstraint("agreement_id", "stage"),)
+    __guarded__ = ("agreement_id", "stage", "by", "at")
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    agreement_id: Mapped[str] = mapped_column(ForeignKey("agreement.id"), index=True)
+    stage: Mapped[int]
+    by: Mapped[str] = mapped_column(String(32))
     at: Mapped[datetime]
 
 

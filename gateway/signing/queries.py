@@ -1,5 +1,6 @@
 """What signing's pages read; foreign agreements are NotFound."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ from gateway.signing.results import (
 )
 from gateway.signing.rows import account_name, agreement_row, history
 from gateway.signing.rules import (
+    AGREED,
     AGREEMENT,
     COMPANY_ZONE,
     GOVERNING,
@@ -47,7 +49,7 @@ from gateway.signing.rules import (
 from gateway.signing.visibility import READERS, readable, text_of
 from storage.errors import StorageError
 
-PENDING = ("DRAFT", *OPEN, "PARTNER_SIGNED", "PROCESSING", "COUNTERSIGNED")
+PENDING = ("DRAFT", *OPEN, "PARTNER_SIGNED", "PROCESSING", *AGREED, "PAPER_INTAKE", "CHECK1")
 DRAFTERS = (Role.ADM, Role.GM, Role.AUD)
 _MOST = 500
 
@@ -121,6 +123,8 @@ def agreement_page(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime
 
 
 def _words(session: Session, row: Agreement) -> tuple[tuple[Words, ...], tuple[Words, ...]]:
+    if row.form == "PAPER":
+        return (), ()
     filled = fill(text_of(session.get_one(Template, row.template_id)), row.values)
     return _lines(filled.zh_paragraphs), _lines(filled.en_paragraphs)
 
@@ -134,9 +138,15 @@ def _pages(deps: Deps, row: Agreement) -> int | None:
     if row.pdf_sha256 is None:
         return None
     try:
-        return page_count(b"".join(deps.evidence.open(f"agreement-{row.id}", 1)))
+        pdf = b"".join(deps.evidence.open(f"agreement-{row.id}", 1))
+        # The sandboxed parser counted a scan's pages at intake; it came from outside and is never opened in this process.
+        return _counted(row, pdf) if row.form == "PAPER" else page_count(pdf)
     except (StorageError, AgreementError):
         return None
+
+
+def _counted(row: Agreement, pdf: bytes) -> int | None:
+    return int(row.values["pages"]) if hashlib.sha256(pdf).hexdigest() == row.pdf_sha256 else None
 
 
 def _events(session: Session, row: Agreement, actor: Actor, now: datetime) -> frozenset[str]:
@@ -148,7 +158,9 @@ def _events(session: Session, row: Agreement, actor: Actor, now: datetime) -> fr
         if row.state == "SENT":
             events.add("sign")
         return frozenset(events - ({"sign", "view"} if over else set())) if may else frozenset()
-    return frozenset(events - {"countersign"} if actor.id == row.drafted_by else events)
+    if actor.id == row.drafted_by:
+        events -= {"countersign"}
+    return frozenset(events - {"check2"} if actor.id in (row.drafted_by, row.checked_by) else events)
 
 
 def own_agreements(deps: Deps, *, actor: Actor, now: datetime) -> OwnAgreements:
@@ -224,7 +236,23 @@ def draft_choices(deps: Deps, *, actor: Actor, now: datetime) -> DraftChoices:
             first=today,
             last=today + timedelta(days=days - 1),
             template=template.version if template is not None else "",
+            printed=_printed(session),
         )
+
+
+def _printed(session: Session) -> tuple[Choice, ...]:
+    query = (
+        select(Template).where(Template.state.in_(("ACTIVE", "RETIRED"))).order_by(Template.created_at.desc())
+    )
+    return tuple(Choice(row.id, row.version) for row in session.scalars(query))
+
+
+def waiting_checks(deps: Deps, *, actor: Actor) -> int:
+    """How many papers wait for the reader's check."""
+    with deps.database.read() as session:
+        query = select(Agreement).where(Agreement.state == "CHECK1")
+        rows = session.scalars(query).all()
+        return sum(actor.id not in (row.drafted_by, row.checked_by) for row in rows)
 
 
 def _usable(session: Session) -> list[Organisation]:

@@ -158,6 +158,7 @@ class DraftChoices:
     first: date
     last: date
     template: str
+    printed: tuple[Choice, ...]
 
 
 @dataclass(frozen=True)

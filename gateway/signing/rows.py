@@ -9,11 +9,12 @@ from gateway.archive.vocabulary import PURPOSES
 from gateway.audit import queries as log
 from gateway.identity.models import Account, Contact, Organisation
 from gateway.principal import Text
-from gateway.signing.models import Agreement, Template
+from gateway.signing.models import Agreement
 from gateway.signing.results import AgreementRow, Happening
 from gateway.signing.rules import AGREEMENT, CLASS_TEXT, days_left, first_day, last_day
 from gateway.workflow import Process
 
+PAPER = Text("纸质", "Paper")
 ELECTRONIC = Text("电子", "Electronic")
 HERE, NOWHERE = Text("本系统", "This system"), Text("", "")
 ALL_CLIENTS = Text("全部客户", "All clients")
@@ -28,7 +29,7 @@ def agreement_row(session: Session, row: Agreement, now: datetime) -> AgreementR
         state=AGREEMENT.states[row.state],
         organisation_id=row.organisation_id,
         organisation=session.get_one(Organisation, row.organisation_id).name,
-        template=session.get_one(Template, row.template_id).version,
+        template=row.values["template_version"],
         clients=_clients(session, row),
         classes=tuple(row.classes),
         class_texts=tuple(CLASS_TEXT[c] for c in row.classes),
@@ -46,9 +47,15 @@ def agreement_row(session: Session, row: Agreement, now: datetime) -> AgreementR
         countersigned_at=row.countersigned_at,
         pdf_sha256=row.pdf_sha256,
         successor=_successor(session, row),
-        form=ELECTRONIC,
-        original=HERE if row.pdf_sha256 is not None else NOWHERE,
+        form=PAPER if row.form == "PAPER" else ELECTRONIC,
+        original=_original(row),
     )
+
+
+def _original(row: Agreement) -> Text:
+    if row.form == "PAPER":
+        return Text(row.original_location or "", row.original_location or "")
+    return HERE if row.pdf_sha256 is not None else NOWHERE
 
 
 def _clients(session: Session, row: Agreement) -> Text:

@@ -14,9 +14,28 @@ from gateway.workflow import Move, Process, State, Step, Teller, Timeout
 COMPANY_ZONE = ZoneInfo("Asia/Shanghai")
 GOVERNING = ("IN_FORCE", "EXPIRING")
 OPEN = ("SENT", "VIEWED")
+# Wholly agreed, on paper or here; the first day is all that is waited for.
+AGREED = ("COUNTERSIGNED", "CHECK2")
 OWN_DRAFT = Text(
     "起草人不能批准或会签自己起草的文本。", "Whoever drafted a text neither approves nor countersigns it."
 )
+SAME_CHECKER = Text(
+    "登记或初核过这份纸质协议的人不能复核。",
+    "Whoever registered this paper or made its first check does not make the second.",
+)
+PAPER_CHECKS: dict[int, dict[str, Text]] = {
+    1: {
+        "PAGES": Text("扫描件页数完整，字迹清楚", "The scan has every page and can be read"),
+        "SEAM": Text("骑缝章完整", "The seal across the page edges is complete"),
+        "SEAL": Text("印章名称与单位登记名称一致", "The seal's name is the organisation's registered name"),
+        "AUTHORITY": Text("签署人有权签署", "The signer has authority to sign"),
+    },
+    2: {
+        "ORIGINAL": Text("原件在手", "The original is at hand"),
+        "SAME": Text("原件与扫描件逐页一致", "Original and scan agree page by page"),
+        "PLACE": Text("原件已放入登记的位置", "The original lies where it is registered"),
+    },
+}
 CLASS_TEXT: dict[str, Text] = {code: known.text for code, known in FIELD_CLASSES.items()}
 CLASSES = tuple(CLASS_TEXT)
 RELATION_TEXT: dict[str, Text] = {
@@ -34,6 +53,12 @@ def signer_only(step: Step) -> Refused | None:
 def other_than_drafter(step: Step) -> Refused | None:
     """Who drafted an agreement does not countersign it (SOD-1)."""
     return NotAllowed("SOD-1", OWN_DRAFT) if step.actor.id == step.row.drafted_by else None
+
+
+def other_than_first(step: Step) -> Refused | None:
+    """Who registered a paper or made its first check never makes the second (policy.md §3.7)."""
+    first = (step.row.drafted_by, step.row.checked_by)
+    return NotAllowed("SOD-2", SAME_CHECKER) if step.actor.id in first else None
 
 
 def in_time(step: Step) -> Refused | None:
@@ -74,6 +99,7 @@ def _state(zh: str, en: str, tone: str = "", *, final: bool = False) -> State:
 
 
 _ADM, _GM, _PTN = frozenset({Role.ADM}), frozenset({Role.GM}), frozenset({Role.PTN})
+_ARC = frozenset({Role.ARC})
 
 _SCOPE = ("number", "template", "classes", "purposes", "clients")
 
@@ -88,6 +114,10 @@ AGREEMENT = Process(
         "PARTNER_SIGNED": _state("对方已签", "Signed by the partner", "wait"),
         "PROCESSING": _state("处理中", "Processing", "wait"),
         "COUNTERSIGNED": _state("已会签", "Countersigned", "ok"),
+        "PAPER_INTAKE": _state("纸质登记", "Paper registered", "wait"),
+        "CHECK1": _state("初核完成", "First check made", "wait"),
+        "CHECK2": _state("复核完成", "Both checks made", "ok"),
+        "REFUSED": _state("未通过", "Refused", "fail", final=True),
         "IN_FORCE": _state("生效中", "In force", "ok"),
         "EXPIRING": _state("即将到期", "Expiring", "wait"),
         "LAPSED": _state("已到期", "Lapsed", "fail", final=True),
@@ -124,7 +154,23 @@ AGREEMENT = Process(
             records=("signed_sha256", "sealed_sha256", "level"),
         ),
         Move(
-            ("COUNTERSIGNED",), "enter_force", "IN_FORCE", Text("生效", "Enter into force"), records=("signed_sha256",),
+            ("",), "intake", "PAPER_INTAKE", Text("登记纸质协议", "Register a paper"), _ADM,
+            records=("number", "pdf_sha256", "signed_on", "classes", "purposes", "clients"),
+        ),
+        Move(
+            ("PAPER_INTAKE",), "check1", "CHECK1", Text("初核", "First check"), _ADM, (not_over,), fresh=True,
+            records=("checks", "pdf_sha256"), tells=(_to_roles("agreement.inside", Role.ARC),),
+        ),
+        Move(
+            ("CHECK1",), "check2", "CHECK2", Text("复核", "Second check"), _ARC, (other_than_first, not_over), fresh=True,
+            act=True, records=("checks", "pdf_sha256"), tells=(_to_roles("agreement.inside", Role.ADM),),
+        ),
+        Move(
+            ("PAPER_INTAKE", "CHECK1"), "refuse", "REFUSED", Text("不予通过", "Refuse"), frozenset({Role.ADM, Role.ARC}),
+            reason=True, tells=(_to_roles("agreement.inside", Role.ADM),),
+        ),
+        Move(
+            AGREED, "enter_force", "IN_FORCE", Text("生效", "Enter into force"), records=("signed_sha256",),
             tells=(_to_contact("agreement.in_force"),),
         ),
         Move(("IN_FORCE",), "near_end", "EXPIRING", Text("即将到期", "Near its end")),
@@ -134,17 +180,17 @@ AGREEMENT = Process(
         ),
         Move(GOVERNING, "renew", "RENEWED", Text("由续签取代", "Renewed"), records=("successor",)),
         Move(
-            ("COUNTERSIGNED", *GOVERNING), "terminate", "TERMINATED", Text("终止", "Terminate"), frozenset({Role.GM, Role.ADM}),
+            (*AGREED, *GOVERNING), "terminate", "TERMINATED", Text("终止", "Terminate"), frozenset({Role.GM, Role.ADM}),
             reason=True, act=True, tells=(_to_contact("agreement.ended"),),
         ),
         Move(
-            ("COUNTERSIGNED", *GOVERNING), "partner_terminate", "TERMINATED", Text("终止", "Terminate"), _PTN, (signer_only,),
+            (*AGREED, *GOVERNING), "partner_terminate", "TERMINATED", Text("终止", "Terminate"), _PTN, (signer_only,),
             reason=True, fresh=True, act=True, tells=(_to_roles("agreement.inside", Role.GM, Role.ADM),),
         ),
     ),
     timeouts=(
         *(Timeout(state, "time_out", lambda a: a.sign_by) for state in OPEN),
-        Timeout("COUNTERSIGNED", "enter_force", lambda a: a.valid_from),
+        *(Timeout(state, "enter_force", lambda a: a.valid_from) for state in AGREED),
         *(Timeout(state, "lapse", lambda a: a.valid_to) for state in GOVERNING),
     ),
 )  # fmt: skip

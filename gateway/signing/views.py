@@ -13,6 +13,7 @@ from gateway.registers.files import MIME
 from gateway.registers.files import Form as FileForm
 from gateway.signing import pages, queries, service
 from gateway.signing.forms import CountersignForm, DraftForm, ReasonForm
+from gateway.signing.paper_views import add_paper_pages
 from gateway.signing.partner_views import add_partner_pages
 from gateway.signing.results import DraftChoices, LedgerFilter
 from gateway.signing.rules import AGREEMENT
@@ -101,10 +102,11 @@ def _start(given: DraftChoices) -> dict[str, Any]:
 @access("staff", roles=READERS)
 def agreement(agreement_id: str) -> Response:
     """One agreement: its facts, its text, its history, the steps open to the reader."""
-    return _agreement(agreement_id, None)
+    return agreement_page(agreement_id, None)
 
 
-def _agreement(agreement_id: str, tried: Form | None) -> Response:
+def agreement_page(agreement_id: str, tried: Form | None) -> Response:
+    """The page, with a form that is shown again if one was refused."""
     found = queries.agreement_page(deps(), agreement_id, actor=actor(), now=now())
     reason = tried if isinstance(tried, ReasonForm) else ReasonForm(formdata=None)
     confirm = tried if isinstance(tried, CountersignForm) else CountersignForm(formdata=None)
@@ -138,7 +140,7 @@ def countersign(agreement_id: str) -> AnyResponse:
     ):
         flash_text(_("已会签。"))
         return redirect(url_for("signing.agreement", agreement_id=agreement_id))
-    return _agreement(agreement_id, form)
+    return agreement_page(agreement_id, form)
 
 
 _REASONED: dict[str, Callable[..., None]] = {"void": service.void, "terminate": service.terminate}
@@ -153,7 +155,7 @@ def end_agreement(agreement_id: str, event: str) -> AnyResponse:
     if pages.done(form, lambda: act(deps(), agreement_id, why, actor=actor(), now=now())):
         flash_text(_("已作废。") if event == "void" else _("已终止，相关分享已停止。"), "info")
         return redirect(url_for("signing.agreement", agreement_id=agreement_id))
-    return _agreement(agreement_id, form)
+    return agreement_page(agreement_id, form)
 
 
 @bp.get("/agreements/<agreement_id>/pdf")
@@ -193,5 +195,6 @@ def evidence(agreement_id: str) -> Response:
     return pages.file(data, "application/zip", "evidence.zip", attached=True)
 
 
+add_paper_pages(bp)
 add_partner_pages(bp)
 add_template_pages(bp)

@@ -13,6 +13,8 @@ from typing import Any
 import openpyxl
 import pypdfium2
 import pytest
+from PIL import Image
+from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from gateway.audit import queries as log
@@ -404,3 +406,60 @@ def test_the_ledger_leaves_only_with_its_readers(world: World) -> None:
     assert enter(world, "biz.sj").get("/agreements/ledger.csv").status_code == 403
     assert enter(world, "s1").get("/agreements/ledger.csv").status_code == 404
     assert logged(world, "agreement.exported") == []
+
+
+def scanned() -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (620, 877), 230).save(out, "PDF")
+    return out.getvalue()
+
+
+def paper(world: World, adm: Browser, data: bytes, **changes: Any) -> TestResponse:
+    today = (world.now() + timedelta(hours=8)).date().isoformat()
+    given = scope(world, signed_on=today, location="档案室 3 柜 2 盒", template="", **changes)
+    file = (io.BytesIO(data), "../扫描件.pdf", "application/pdf")
+    return adm.post("/agreements/paper", {**given, "scan": file}, content_type="multipart/form-data")
+
+
+def test_a_paper_agreement_is_registered_checked_by_two_and_governs(world: World) -> None:
+    adm, arc = enter(world, "adm"), enter(world, "arc1")
+    assert "登记纸质协议" in text(adm.get("/agreements/paper"))
+    made = paper(world, adm, scanned())
+    assert made.status_code == 302, text(made)
+    agreement = made.headers["Location"].rpartition("/")[2]
+    first = {"points": ["PAGES", "SEAM", "SEAL", "AUTHORITY"]}
+    assert arc.post(f"/agreements/{agreement}/check/1", first).status_code == 403
+    half = adm.post(f"/agreements/{agreement}/check/1", {"points": ["PAGES"]})
+    assert (half.status_code, "每一项都须核对后勾选" in text(half)) == (422, True)
+    assert adm.post(f"/agreements/{agreement}/check/1", first).status_code == 302
+    assert "复核纸质协议" in text(arc.get(f"/agreements/{agreement}"))
+    assert arc.get("/agreements/papers").headers["Location"].endswith("state=CHECK1")
+    picture = arc.get(f"/agreements/{agreement}/pages/1.webp")
+    assert (picture.status_code, picture.content_type) == (200, "image/webp")
+    assert arc.get(f"/agreements/{agreement}/check/3").status_code == 404
+    second = arc.post(f"/agreements/{agreement}/check/2", {"points": ["ORIGINAL", "SAME", "PLACE"]})
+    assert second.status_code == 302
+    assert state(world, agreement) == "IN_FORCE"
+    ledger = text(adm.get("/agreements"))
+    assert "纸质" in ledger
+    assert "档案室 3 柜 2 盒" in ledger
+    assert text(enter(world, "s1").get(f"/my/agreements/{agreement}")).count("所签文件的页面") >= 1
+
+
+def test_a_scan_that_is_no_pdf_keeps_what_was_typed_and_stores_nothing(world: World) -> None:
+    adm = enter(world, "adm")
+    answer = paper(world, adm, b"GIF89a" + bytes(600))
+    assert answer.status_code == 422
+    assert "扫描件须为可以打开的 PDF" in text(answer)
+    assert "档案室 3 柜 2 盒" in text(answer)
+    with world.deps.database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Agreement)) == 0
+
+
+def test_a_paper_that_does_not_fit_is_refused_with_a_reason(world: World) -> None:
+    adm, arc = enter(world, "adm"), enter(world, "arc1")
+    agreement = paper(world, adm, scanned()).headers["Location"].rpartition("/")[2]
+    assert arc.post(f"/agreements/{agreement}/refuse", {"reason": "短"}).status_code == 422
+    gone = arc.post(f"/agreements/{agreement}/refuse", {"reason": "印章名称与单位名称不一致"})
+    assert gone.status_code == 302
+    assert state(world, agreement) == "REFUSED"

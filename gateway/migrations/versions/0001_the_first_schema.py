@@ -447,7 +447,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("number", sa.String(length=40), nullable=False),
         sa.Column("organisation_id", sa.String(length=32), nullable=False),
-        sa.Column("template_id", sa.String(length=32), nullable=False),
+        sa.Column("template_id", sa.String(length=32), nullable=True),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("relation", sa.String(length=16), nullable=False),
         sa.Column("clients", sa.JSON(), nullable=True),
@@ -468,6 +468,9 @@ def upgrade() -> None:
         sa.Column("countersigned_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("parameters", sa.Integer(), nullable=False),
+        sa.Column("form", sa.String(length=12), nullable=False),
+        sa.Column("original_location", sa.String(length=200), nullable=True),
+        sa.Column("checked_by", sa.String(length=32), nullable=True),
         sa.Column("places", sa.JSON(), nullable=True),
         sa.Column("sealed_sha256", sa.String(length=64), nullable=True),
         sa.Column("level", sa.String(length=8), nullable=True),
@@ -799,6 +802,25 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_item_case_id"), ["case_id"], unique=False)
 
     op.create_table(
+        "paper_check",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("agreement_id", sa.String(length=32), nullable=False),
+        sa.Column("stage", sa.Integer(), nullable=False),
+        sa.Column("by", sa.String(length=32), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("leaf", sa.String(length=32), nullable=False),
+        sa.Column("mac", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agreement_id"],
+            ["agreement.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("agreement_id", "stage"),
+    )
+    with op.batch_alter_table("paper_check", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_paper_check_agreement_id"), ["agreement_id"], unique=False)
+
+    op.create_table(
         "pledge",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("contact_id", sa.String(length=32), nullable=False),
@@ -1006,6 +1028,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_pledge_contact_id"))
 
     op.drop_table("pledge")
+    with op.batch_alter_table("paper_check", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_paper_check_agreement_id"))
+
+    op.drop_table("paper_check")
     with op.batch_alter_table("item", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_item_case_id"))
 

@@ -6,6 +6,7 @@ from gateway.signing.service.ending import partner_terminate, sweep, terminate
 from gateway.signing.service.exporting import export_ledger
 from gateway.signing.service.facts import FACTS
 from gateway.signing.service.packing import PACK_JOB, pack_job
+from gateway.signing.service.paper import MAX_SCAN, Scan, check, intake, refuse
 from gateway.signing.service.papers import certificate_pdf, document, evidence_zip, page_webp, pdf_bytes
 from gateway.signing.service.pledging import accept_pledge
 from gateway.signing.service.sealing import SEAL_JOB, seal_job
@@ -25,12 +26,15 @@ HANDLERS = {SEAL_JOB: seal_job, PACK_JOB: pack_job}
 __all__ = [
     "FACTS",
     "HANDLERS",
+    "MAX_SCAN",
     "SAMPLE",
+    "Scan",
     "Scope",
     "Signature",
     "accept_pledge",
     "approve_template",
     "certificate_pdf",
+    "check",
     "countersign",
     "decline",
     "document",
@@ -39,10 +43,12 @@ __all__ = [
     "ensure_default",
     "evidence_zip",
     "export_ledger",
+    "intake",
     "page_webp",
     "partner_terminate",
     "pdf_bytes",
     "preview_pdf",
+    "refuse",
     "return_template",
     "send",
     "sign",

@@ -81,28 +81,9 @@ def draft(deps: Deps, scope: Scope, *, actor: Actor, now: datetime) -> str:
         refusal = unable(AGREEMENT, "", "draft", actor)
         if refusal is not None:
             raise refusal
-        parameters = deps.parameters(session, now)
-        organisation, signer = _parties(session, scope)
-        _check_scope(scope, now)
         template = active(session)
-        row = Agreement(
-            id=new_id(),
-            state="",
-            number=_number(session, now),
-            organisation_id=organisation.id,
-            created_at=now,
-        )
-        row.template_id, row.relation, row.signer_id, row.drafted_by = (
-            template.id,
-            scope.relation,
-            signer.id,
-            actor.id,
-        )
-        row.clients = sorted(set(scope.clients)) if scope.clients is not None else None
-        row.classes, row.purposes = sorted(set(scope.classes)), sorted(set(scope.purposes))
-        row.valid_from, row.valid_to = day_start(scope.valid_from), day_end(scope.valid_to)
-        row.survival_years, row.parameters = parameters["nda.survival_years"], parameters.version
-        row.values = _values(deps, session, scope, row, (organisation, signer), parameters, template.version)
+        row = started(deps, session, scope, template.version, new_id(), actor=actor, now=now)
+        row.template_id = template.id
         _filled(row, template)
         move(
             deps, session, AGREEMENT, row, "draft", actor=actor, now=now, number=row.number, template=template.version,
@@ -111,10 +92,37 @@ def draft(deps: Deps, scope: Scope, *, actor: Actor, now: datetime) -> str:
         return row.id
 
 
+def started(
+    deps: Deps,
+    session: Session,
+    scope: Scope,
+    version: str,
+    agreement_id: str,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> Agreement:
+    """A new row with number, parties, scope and values, in no state yet; raises BadAgreement for what cannot be covered."""
+    parties = _parties(session, scope)
+    _check_scope(scope, now)
+    parameters = deps.parameters(session, now)
+    row = Agreement(
+        id=agreement_id, state="", form="ELECTRONIC", number=_number(session, now), created_at=now
+    )
+    row.organisation_id, row.signer_id = (party.id for party in parties)
+    row.relation, row.drafted_by = scope.relation, actor.id
+    row.clients = sorted(set(scope.clients)) if scope.clients is not None else None
+    row.classes, row.purposes = sorted(set(scope.classes)), sorted(set(scope.purposes))
+    row.valid_from, row.valid_to = day_start(scope.valid_from), day_end(scope.valid_to)
+    row.survival_years, row.parameters = parameters["nda.survival_years"], parameters.version
+    row.values = _values(deps, session, scope, row, parties, parameters, version)
+    return row
+
+
 def send(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) -> None:
     """Sets the PDF for good, stores it, and tells the signer. Raises Overdue when its last day has passed already."""
     with deps.job(actor, "agreement.send", ("agreement", agreement_id), now) as session:
-        row = _locked(session, agreement_id)
+        row = found(session, agreement_id)
         refusal = unable(AGREEMENT, row.state, "send", actor)
         if refusal is not None:
             raise refusal
@@ -126,7 +134,7 @@ def send(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) -> None:
     pdf_sha256 = digest(_stored_once(deps, agreement_id, _set(filled, number, now, notice=notice)))
     where = _places(filled, number, now, notice)
     with deps.job(actor, "agreement.send", ("agreement", agreement_id), now) as session:
-        row = _locked(session, agreement_id)
+        row = found(session, agreement_id)
         days = deps.parameters(session, now)["nda.sign_days"]
         row.pdf_sha256, row.sent_at, row.sign_by = pdf_sha256, now, now + timedelta(days=days)
         row.places = where
@@ -151,7 +159,7 @@ def void(deps: Deps, agreement_id: str, reason: str, *, actor: Actor, now: datet
             deps,
             session,
             AGREEMENT,
-            _locked(session, agreement_id),
+            found(session, agreement_id),
             "void",
             actor=actor,
             now=now,
@@ -159,7 +167,8 @@ def void(deps: Deps, agreement_id: str, reason: str, *, actor: Actor, now: datet
         )
 
 
-def _locked(session: Session, agreement_id: str) -> Agreement:
+def found(session: Session, agreement_id: str) -> Agreement:
+    """The agreement, locked; NotFound."""
     row = locked(session, Agreement, agreement_id)
     if row is None:
         raise NotFound

@@ -14,7 +14,7 @@ from gateway.notify.service import Recipient, tell
 from gateway.principal import SYSTEM, Actor, Role
 from gateway.signing.errors import NotTheSigner
 from gateway.signing.models import Agreement, AgreementEvent
-from gateway.signing.rules import AGREEMENT, GOVERNING, OPEN, days_left
+from gateway.signing.rules import AGREED, AGREEMENT, GOVERNING, OPEN, days_left
 from gateway.signing.service.forcing import enter_force
 from gateway.signing.service.happenings import happened
 from gateway.signing.service.packing import repack
@@ -49,7 +49,7 @@ def partner_terminate(deps: Deps, agreement_id: str, reason: str, *, actor: Acto
 
 def sweep(deps: Deps, *, now: datetime) -> int:
     """Moves what time has ended or begun and sends the 30/7/1-day reminders, each once. Idempotent; returns how many moved."""
-    watched = (*OPEN, "PROCESSING", "COUNTERSIGNED", *GOVERNING)
+    watched = (*OPEN, "PROCESSING", *AGREED, *GOVERNING)
     with deps.database.read() as session:
         ids = list(session.scalars(select(Agreement.id).where(Agreement.state.in_(watched))))
     return sum(_swept(deps, agreement_id, now) for agreement_id in ids)
@@ -73,7 +73,7 @@ def _sweep_one(deps: Deps, agreement_id: str, now: datetime) -> int:
             return resume(deps, session, row, now=now)
         if row.sealed_sha256 is not None:
             repack(session, row, now=now)
-        if row.state == "COUNTERSIGNED":
+        if row.state in AGREED:
             if row.valid_from > now:
                 return 0
             enter_force(deps, session, row, now)

@@ -1,6 +1,7 @@
 """The papers of an agreement: the very PDF that was shown, its page images, the evidence, the certificate of completion."""
 
 import hashlib
+import os
 from datetime import datetime
 
 from agreements.errors import BadDocument
@@ -13,6 +14,9 @@ from gateway.signing.service.drafting import rendered
 from gateway.signing.service.packing import certificate_of, evidence_files, evidence_of, package, zipped
 from gateway.signing.service.stored import SEALED, stored_pdf
 from gateway.signing.visibility import readable
+from watermark import memory
+from watermark.mark import Mark
+from watermark.worker import preview
 
 
 def pdf_bytes(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) -> bytes:
@@ -48,10 +52,26 @@ def document(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) -> b
 
 def page_webp(deps: Deps, agreement_id: str, page: int, *, actor: Actor, now: datetime) -> bytes:
     """One page (from 1) as a WebP image; NotFound past the end."""
+    with deps.database.read() as session:
+        row = readable(session, agreement_id, actor)
+    if row.form == "PAPER":
+        return _scan_page(pdf_bytes(deps, agreement_id, actor=actor, now=now), page, row.number, actor)
     try:
         return page_image(pdf_bytes(deps, agreement_id, actor=actor, now=now), page)
     except BadDocument as error:
         raise NotFound from error
+
+
+def _scan_page(pdf: bytes, page: int, number: str, actor: Actor) -> bytes:
+    # A scan came from outside: only the sandboxed child opens it, and its picture carries the reader's name.
+    source = memory.create("scan", pdf)
+    try:
+        picture, _ = preview(source, page, Mark((number, actor.name), number))
+    finally:
+        os.close(source)
+    if picture is None:
+        raise NotFound
+    return picture
 
 
 def evidence_zip(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) -> bytes:

@@ -11,9 +11,9 @@ from sqlalchemy import select, text, update
 
 from gateway.audit import leaf, note, proof, tree
 from gateway.audit.errors import LogDamaged
-from gateway.audit.sequencer import BATCH
 from gateway.audit.models import Checkpoint, Leaf, Lease
 from gateway.audit.rebuild import audit_rebuild
+from gateway.audit.sequencer import BATCH
 from gateway.audit.service import CheckpointView, Log, record
 from gateway.audit.signer import Signer
 from gateway.db import Database

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw
 from sqlalchemy import select
 
 from agreements.render import digest
@@ -17,6 +19,7 @@ from gateway.audit.models import Leaf
 from gateway.notify.models import Message
 from gateway.signing import service
 from gateway.signing.models import Agreement, SignedEvidence, Template
+from gateway.signing.rules import PAPER_CHECKS
 from tests.factories import World, build_world, copy_world
 
 
@@ -93,6 +96,29 @@ class Room:
         service.countersign(
             self.deps, agreement, pdf_sha256=shown or "", actor=self.world.actor(who), now=self.now
         )
+
+    def scan(self, words: str = "纸质协议扫描件") -> bytes:
+        """A scanned page, as PDF; other words give other bytes."""
+        out = io.BytesIO()
+        picture = Image.new("L", (620, 877), 255)
+        ImageDraw.Draw(picture).text((60, 60), words.encode("unicode_escape").decode(), fill=0)
+        picture.save(out, "PDF")
+        return out.getvalue()
+
+    def paper(self, actor: str = "adm", **changes) -> str:
+        """A paper agreement, registered."""
+        scope = {k: changes.pop(k) for k in list(changes) if k in self.scope().__dataclass_fields__}
+        given = service.Scan(
+            self.scope(**scope), "", self.scope().valid_from, "档案室 3 柜 2 盒", self.scan()
+        )
+        return service.intake(
+            self.deps, replace(given, **changes), actor=self.world.actor(actor), now=self.now
+        )
+
+    def check(self, agreement: str, stage: int, who: str | None = None, ticked=None) -> None:
+        points = tuple(PAPER_CHECKS[stage]) if ticked is None else ticked
+        actor = self.world.actor(who or {1: "adm", 2: "arc1"}[stage])
+        service.check(self.deps, agreement, stage, points, actor=actor, now=self.now)
 
     def in_force(self, **changes) -> str:
         made = self.sent(**changes)
@@ -178,6 +204,12 @@ def at_state(room: Room) -> Callable[[str], str]:
                 room.in_force(), by("gm", service.terminate, "合作提前结束，双方已确认")
             ),
         }
+        ways |= {
+            "PAPER_INTAKE": room.paper,
+            "CHECK1": lambda: _after(room.paper(), lambda a: room.check(a, 1)),
+            "CHECK2": lambda: _checked(room),
+            "REFUSED": lambda: _after(room.paper(), by("arc1", service.refuse, "印章名称与单位名称不一致")),
+        }
         made = ways[state]()
         assert room.row(made).state == state
         return made
@@ -195,6 +227,14 @@ def _later(room: Room) -> str:
     made = room.sent(valid_from=first, valid_to=first + timedelta(days=30))
     room.sign(made)
     room.countersign(made)
+    return made
+
+
+def _checked(room: Room) -> str:
+    first = room.scope().valid_from + timedelta(days=3)
+    made = room.paper(valid_from=first, valid_to=first + timedelta(days=30))
+    room.check(made, 1)
+    room.check(made, 2)
     return made
 
 

@@ -22,19 +22,25 @@ def attempt(room, event, agreement, who=None):
         "partner_terminate": lambda a: service.partner_terminate(
             deps, agreement, REASON, actor=a, now=room.now
         ),
+        "check1": lambda a: room.check(agreement, 1, who),
+        "check2": lambda a: room.check(agreement, 2, who),
+        "refuse": lambda a: service.refuse(deps, agreement, REASON, actor=a, now=room.now),
     }
     usual = {"send": "adm", "void": "adm", "decline": "s1", "terminate": "gm", "partner_terminate": "s1"}
     by[event](world.actor(who or usual.get(event, "adm")))
 
 
 TARGETS = {
+    "check1": {"PAPER_INTAKE": "CHECK1"},
+    "check2": {"CHECK1": "IN_FORCE"},
+    "refuse": {"PAPER_INTAKE": "REFUSED", "CHECK1": "REFUSED"},
     "send": {"DRAFT": "SENT"},
     "void": {"DRAFT": "VOID", "SENT": "VOID", "VIEWED": "VOID", "PARTNER_SIGNED": "VOID"},
     "sign": {"SENT": "PARTNER_SIGNED", "VIEWED": "PARTNER_SIGNED"},
     "decline": {"SENT": "DECLINED", "VIEWED": "DECLINED"},
     "countersign": {"PARTNER_SIGNED": "IN_FORCE"},
-    "terminate": dict.fromkeys(("COUNTERSIGNED", "IN_FORCE", "EXPIRING"), "TERMINATED"),
-    "partner_terminate": dict.fromkeys(("COUNTERSIGNED", "IN_FORCE", "EXPIRING"), "TERMINATED"),
+    "terminate": dict.fromkeys(("COUNTERSIGNED", "CHECK2", "IN_FORCE", "EXPIRING"), "TERMINATED"),
+    "partner_terminate": dict.fromkeys(("COUNTERSIGNED", "CHECK2", "IN_FORCE", "EXPIRING"), "TERMINATED"),
 }
 
 
@@ -75,8 +81,19 @@ OTHERS = {
     "void": ("arc1", "biz.sj", "dgm"),
     "countersign": ("adm", "dgm", "arc1"),
     "terminate": ("dgm", "arc1", "biz.sj"),
+    "check1": ("arc1", "gm", "biz.sj"),
+    "check2": ("gm", "hod.sj", "biz.sj"),
+    "refuse": ("gm", "dgm", "biz.sj"),
 }
-FROM = {"send": "DRAFT", "void": "SENT", "countersign": "PARTNER_SIGNED", "terminate": "IN_FORCE"}
+FROM = {
+    "check1": "PAPER_INTAKE",
+    "check2": "CHECK1",
+    "refuse": "CHECK1",
+    "send": "DRAFT",
+    "void": "SENT",
+    "countersign": "PARTNER_SIGNED",
+    "terminate": "IN_FORCE",
+}
 
 
 @pytest.mark.parametrize(("event", "who"), [(e, w) for e, people in OTHERS.items() for w in people])
