@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from gateway.archive.models import Client
 from gateway.archive.vocabulary import PURPOSES
 from gateway.audit import queries as log
+from gateway.audit.rows import LogEntry
 from gateway.identity.models import Account, Contact, Organisation
 from gateway.principal import Text
 from gateway.signing.models import Agreement
@@ -94,7 +95,7 @@ _OTHER_EVENTS = {
 }
 
 
-def _happening(process: Process, entry: log.LogEntry) -> Happening:
+def _happening(process: Process, entry: LogEntry) -> Happening:
     found = next((m for m in process.moves if f"{process.name}.{m.event}" == entry.event), None)
     text = (
         found.button if found is not None else _OTHER_EVENTS.get(entry.event, Text(entry.event, entry.event))
