@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, or_, select, true
 from sqlalchemy.orm import Session
 
 from gateway.audit import leaf, tiles, tree
@@ -91,14 +91,15 @@ def _matching(filters: LogFilter) -> Select[Any]:
     return stored().where(and_(true(), *wanted))
 
 
-def export_jsonl(session: Session, filters: LogFilter | Search) -> Iterator[bytes]:
+def export_jsonl(session: Session, filters: LogFilter | Search, size: int | None = None) -> Iterator[bytes]:
     """The export file (docs/formats.md, Receipt) line by line: a header with the last checkpoint, then entries in log order.
 
     Without filters it holds the whole log and is verified by rebuilding the root; otherwise each entry brings its own proof.
-    Entries that still wait for their number come last, without one; a search holds numbered entries only.
+    Entries that still wait for their number come last, without one; a search holds numbered entries only. `size` names the
+    checkpoint to prove them by, where several files shall speak of one.
     """
     complete = filters == LogFilter()
-    head = session.scalar(_usable().order_by(Checkpoint.size.desc()).limit(1))
+    head = last_usable(session, size)
     size = head.size if head is not None else 0
     yield _line(
         {
@@ -116,8 +117,12 @@ def export_jsonl(session: Session, filters: LogFilter | Search) -> Iterator[byte
         yield _line(line)
 
 
-def _usable() -> Select[Any]:
-    return select(Checkpoint).where(Checkpoint.usable_at.is_not(None))
+def last_usable(session: Session, size: int | None = None) -> Checkpoint | None:
+    """The last checkpoint on which something may rest, or the one of this size."""
+    query = select(Checkpoint).where(Checkpoint.usable_at.is_not(None))
+    if size is not None:
+        query = query.where(Checkpoint.size == size)
+    return session.scalar(query.order_by(Checkpoint.size.desc()).limit(1))
 
 
 class _Prover:
@@ -183,11 +188,11 @@ CSV_HEAD = (
 )
 
 
-def export_csv(session: Session, filters: LogFilter | Search) -> Iterator[bytes]:
+def export_csv(session: Session, filters: LogFilter | Search, size: int | None = None) -> Iterator[bytes]:
     """The same entries as a table for spreadsheets, UTF-8 with a mark; every cell is safe against formulas."""
     yield "\ufeff".encode() + _csv_row(CSV_HEAD)
-    head = session.scalar(_usable().with_only_columns(func.max(Checkpoint.size))) or 0
-    for row in _in_order(session, filters, head):
+    head = last_usable(session, size)
+    for row in _in_order(session, filters, head.size if head is not None else 0):
         yield _csv_row([*_cells(entry_of(row)), tree.leaf_hash(row.body).hex()])
 
 

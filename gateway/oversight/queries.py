@@ -18,12 +18,12 @@ from gateway.audit.search import Search, search
 from gateway.audit.service import REFUSED, REFUSED_STRANGERS
 from gateway.deps import Deps
 from gateway.errors import NotFound
-from gateway.oversight import names, words
+from gateway.oversight import names, subjects, words
 from gateway.oversight.filters import Wanted, of_object
 from gateway.oversight.finding import searched
 from gateway.oversight.indexing import waiting
 from gateway.oversight.results import Counts, Head, Line, LogHealth, LogPage
-from gateway.principal import Actor, Role
+from gateway.principal import Actor, Role, Text
 
 PAGE = 50
 COUNT_DAYS = 30
@@ -235,3 +235,16 @@ def export(deps: Deps, wanted: Wanted, form: str) -> Iterator[bytes]:
     written = {"jsonl": audit.export_jsonl, "csv": audit.export_csv}[form]
     with deps.database.read() as session:
         yield from written(session, matching(deps, session, wanted))
+
+
+def reports(deps: Deps, wanted: Wanted) -> tuple[tuple[tuple[str, str], Text, str], ...]:
+    """What an evidence report can be made about, of what was looked for: its id, its kind and its number."""
+    with deps.database.read() as session:
+        found = subjects.subjects(session, wanted)
+        return tuple((pair, words.kind_text(pair[0]), subjects.facts(session, pair)[0]) for pair in found)
+
+
+def require_subject(deps: Deps, about: tuple[str, str]) -> None:
+    """Raises NotFound for what no evidence report is made about."""
+    with deps.database.read() as session:
+        subjects.facts(session, about)

@@ -12,6 +12,7 @@ from gateway.deps import Deps
 from gateway.errors import Invalid, NotFound, WrongState
 from gateway.notify.models import Message
 from gateway.oversight.filters import Wanted
+from gateway.oversight.finding import understood
 from gateway.oversight.indexing import catch_up
 from gateway.oversight.rules import PARAMETER, own_addresses, typed
 from gateway.policy.parameters import ParameterVersion, Value
@@ -19,8 +20,6 @@ from gateway.principal import Actor, Text
 from gateway.workflow import move
 
 EXPORTS = frozenset({"jsonl", "csv", "pdf", "zip", "evidence"})
-# What was typed may name people: such words stand in the entry as commitments only.
-_NAMING = ("person", "partner", "client", "value")
 _CLEAR = ("event", "kind", "object", "file", "copy")
 _TURNS = 4
 
@@ -41,23 +40,33 @@ def note_reading(
     """
     with deps.job(actor, "log.read", ("log", what), now) as session:
         event = "log.exported" if what in EXPORTS else "log.read"
-        clear, personal = _asked(wanted or Wanted())
+        clear = _asked(wanted or Wanted())
         if about is not None:
             clear["about"] = list(about)
-        leaf = record(session, event, actor=actor, obj=("log", what), now=now, personal=personal, **clear)
+        asked = understood(session, wanted or Wanted(), deps.search)
+        leaf = record(
+            session,
+            event,
+            actor=actor,
+            obj=("log", what),
+            now=now,
+            personal=asked.named,
+            subject=asked.subject,
+            **clear,
+            **asked.clear,
+        )
     catch_up(deps, _TURNS)
     return leaf
 
 
-def _asked(wanted: Wanted) -> tuple[dict[str, Any], dict[str, str]]:
+def _asked(wanted: Wanted) -> dict[str, Any]:
     given: dict[str, Any] = {f"wanted_{name}": getattr(wanted, name) for name in _CLEAR}
     given |= {
         "since": _stamp(wanted.since),
         "until": _stamp(wanted.until),
         "refusals": wanted.refusals or None,
     }
-    named = {name: str(getattr(wanted, name)) for name in _NAMING if getattr(wanted, name)}
-    return {name: value for name, value in given.items() if value is not None}, named
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _stamp(moment: datetime | None) -> str | None:

@@ -8,10 +8,11 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from gateway.audit import verify
 from gateway.audit.leaf import parse
+from gateway.audit.models import Personal
 from tests.factories import World
 
 
@@ -48,11 +49,27 @@ def test_reading_the_log_leaves_an_entry_before_anything_is_shown(world: World) 
     entries = world.leaves("log.read")
     assert len(entries) == before + 1
     assert entries[-1].id in shown
-    text_of(world, "/log?person=示例客户甲&partner=示例&value=示例")
-    # What was searched for may be a name: it stands in the entry as a commitment only.
+    text_of(world, "/log?person=设计部业务人员&client=示例客户甲")
+    # What was searched for may be a name: it stands in the entry as a commitment of that person only, or as an id.
     body = world.leaves("log.read")[-1].body
+    assert "业务人员".encode() not in body
     assert "示例".encode() not in body
-    assert {"personal.person", "personal.partner", "personal.value"} <= set(parse(body).personal)
+    assert "personal.person" in parse(body).personal
+    assert parse(body).data["wanted_client"] == world.company.clients["示例客户甲"]
+    with world.deps.database.read() as session:
+        found = select(Personal.subject).where(
+            Personal.leaf_id == world.leaves("log.read")[-1].id, Personal.field == "personal.person"
+        )
+        assert session.scalar(found) == f"staff:{world.id('biz.sj')}"
+
+
+def test_a_name_that_nobody_has_is_not_kept(world: World) -> None:
+    text_of(world, "/log?person=某个没有的人&partner=没有&value=203.0.113.250")
+    leaf = world.leaves("log.read")[-1]
+    assert parse(leaf.body).data["unknown"] == ["person", "partner", "value"]
+    with world.deps.database.read() as session:
+        kept = list(session.scalars(select(Personal.value).where(Personal.leaf_id == leaf.id)))
+    assert not [value for value in kept if "没有" in value or value == "203.0.113.250"]
 
 
 @pytest.mark.parametrize(
