@@ -225,7 +225,7 @@ def _complete(deps: Deps, agreement_id: str, sealed_sha256: str, level: str, now
 def _hold(deps: Deps, agreement_id: str, error: Exception, now: datetime) -> None:
     """Notes why it is not sealed yet and when it is tried again; a new kind of fault is entered in the log once."""
     code = next((code for kind, code in CODES.items() if isinstance(error, kind)), "SEAL")
-    _log.warning("agreement not sealed", agreement=agreement_id, code=code, exc_info=error)
+    _log.warning("agreement not sealed", agreement=agreement_id, code=code, reason=str(error))
     with deps.database.write() as session:
         row, progress = locked(session, Agreement, agreement_id), session.get(Sealing, agreement_id)
         if row is None or row.state != "PROCESSING":
