@@ -74,10 +74,25 @@ def _pieces(marked: int, copy_number: str, report: Report, sealing: Seal | None)
     )
 
 
-def _mark_to(source: Path, target: Path, mark: Mark, sealing: Seal | None, deadline_s: float) -> Report:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is known of a source beyond its bytes: the password that opens it, and whether it may lose its signature."""
+
+    password: str = ""
+    signature_loss: bool = False
+
+
+PLAIN = Source()
+
+
+def _mark_to(
+    source: Path, target: Path, mark: Mark, sealing: Seal | None, deadline_s: float, given: Source = PLAIN
+) -> Report:
     """Mark one file to `target`; a refusal leaves no file there, not even an older one."""
     target.unlink(missing_ok=True)
-    marked, report = worker.mark(source, mark, deadline_s=deadline_s)
+    marked, report = worker.mark(
+        source, mark, deadline_s=deadline_s, password=given.password, signature_loss=given.signature_loss
+    )
     if marked is None:
         return report
     try:
@@ -100,12 +115,16 @@ def run_one(
     sealing: Seal | None = None,
     report_file: Path | None = None,
     deadline_s: float = 120,
+    given: Source = PLAIN,
+    explain: TextIO | None = None,
 ) -> int:
     """`sealgate mark IN -o OUT`: 0 when marked, 3 when refused. OUT exists only when marked; the report is written either way.
 
     Raises OSError when the source cannot be read or the target not written.
     """
-    report = _mark_to(source, target, mark, sealing, deadline_s)
+    report = _mark_to(source, target, mark, sealing, deadline_s, given)
+    if explain is not None:
+        explain.write(explained(report))
     if report_file is not None:
         with _whole(report_file) as fd:
             memory.write_all(fd, (report.as_json() + "\n").encode("utf-8"))
@@ -137,6 +156,31 @@ def run_batch(
             _write_line(lines, relative, report)
             all_marked = all_marked and report.status == "marked"
     return MARKED if all_marked else REFUSED
+
+
+def explained(report: Report) -> str:
+    """A report as lines for people: what the file was, what was done to it, every page or item, or why it was refused."""
+    became = f"{report.source_kind} → {report.kind}" if report.source_kind else report.kind
+    lines = [f"{became}: {report.status}" + (f" ({report.reason})" if report.reason else "")]
+    lines += [f"  {report.detail}"] if report.detail else []
+    lines += [f"  {NOTES.get(note, note)}" for note in report.notes]
+    lines += [f"  removed: {count} × {name.replace('_', ' ')}" for name, count in report.removed.items()]
+    for item in report.items:
+        lines.append(f"  {item.name}: {item.source_kind} → {item.kind}, {item.pages} pages marked")
+        lines += [f"    {NOTES.get(note, note)}" for note in item.notes]
+    lines += [
+        f"  page {page.number}: {page.width:g} × {page.height:g}, turned {page.rotation}°, "
+        + ("marked" if page.marked else "NOT marked")
+        for page in report.pages
+    ]
+    return "\n".join([*lines, ""])
+
+
+NOTES = {
+    "CONVERTED": "converted; how it looks may differ from the program that made it",
+    "DRAWN_AS_PICTURES": "too broken to be rebuilt: every page is a picture at 200 dpi",
+    "SIGNATURE_LOST": "the source's digital signature does not cover this copy",
+}
 
 
 def _files(folder: Path, own: Sequence[Path]) -> list[Path]:

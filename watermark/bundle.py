@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 COVER, MANIFEST, SIGNATURE, RECEIPT = "cover.pdf", "manifest.json", "manifest.sig", "issue.tlog-proof"
-_SUFFIX = {"pdf": ".pdf", "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
+_SUFFIX = {"pdf": ".pdf", "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp", "zip": ".zip"}
 Format = Literal["pdf", "zip", "age"]
 
 

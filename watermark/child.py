@@ -71,19 +71,18 @@ def run(
     *,
     walls: Walls = COMPUTING,
     budget: Limits | None = None,
-    sealing: bool = False,
     program: list[str] | None = None,
     environment: dict[str, str] | None = None,
 ) -> tuple[int, dict[str, Any] | str]:
     """One job; gives the output's descriptor, to be closed by the caller, and the result or the code of a failure.
 
-    `sealing` lets qpdf draw random numbers, which it can't behind the walls otherwise. A child told to become a `program` leaves no
-    result: CRASHED is then the good end.
+    A child told to become a `program`
+    leaves no result: CRASHED is then the good end.
     """
     order = memory.create("job", json.dumps(job).encode("utf-8"))
     result, out = memory.create("result"), memory.create("out")
     budget = budget or limits(memory.size(source), deadline_s)
-    given = {"walls": asdict(walls), "limits": asdict(budget), "sealing": sealing}
+    given: dict[str, Any] = {"walls": asdict(walls), "limits": asdict(budget)}
     given |= {"program": program, "environment": environment}
     try:
         watch = ZYGOTE.spawn(given, (order, source, out, result))

@@ -21,7 +21,9 @@ MAX_FRAME = 160_000_000  # Pixels of one frame,
 MAX_PIXELS = 1_200_000_000  # and of all frames together.
 MAX_FRAMES = 500
 SMALLEST_SIDE = 128
-FORMATS = {"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "webp": "WEBP"}
+FORMATS = {"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "webp": "WEBP", "bmp": "BMP", "gif": "GIF"}
+# Formats that hold no metadata, or too few colours for a mark, leave as PNG, which loses nothing.
+BECOMES = {"bmp": "png", "gif": "png"}
 _A4 = 708.0  # Geometric mean of A4's sides in points.
 _LEAST_EM = 9.0 / 11.0  # Pixels per point that keep a letter readable.
 _MAX_PROFILE = 4 << 20
@@ -227,9 +229,20 @@ def mark_image(
     work = _Marked(opened, mark, words)
     if getattr(opened.image, "n_frames", 1) > opened.frames:
         work.removed["further_pictures"] += int(opened.image.n_frames) - opened.frames  # type: ignore[attr-defined]
+    if _deep(opened.image, data):
+        work.removed["sixteen_bit_depth"] += 1
+    code = BECOMES.get(code, code)
     marked = _encoded(work.frames(), code)
     _check(marked, code, work.meant)
     return marked, tuple(work.pages), {name: count for name, count in sorted(work.removed.items()) if count}
+
+
+def _deep(image: Image.Image, data: bytes) -> bool:
+    """Whether colours have 16 bits, of which Pillow reads the upper eight; greys are counted where they are scaled."""
+    if image.format == "PNG":
+        return data[24:25] == b"\x10" and data[25:26] in (b"\x02", b"\x06")
+    depth = image.tag_v2.get(258, 8) if isinstance(image, TiffImagePlugin.TiffImageFile) else 8
+    return isinstance(depth, tuple) and len(depth) > 2 and max(depth) > 8
 
 
 def _encoded(marked: Iterator[Image.Image], code: str) -> bytes:

@@ -3,13 +3,30 @@
 import codecs
 import io
 import secrets
+import warnings
 from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any
 
 import pikepdf
 
-from watermark import images, kinds, layout, memory, sanitize, stamp, verify
+from watermark import (
+    archives,
+    attempts,
+    drawings,
+    images,
+    kinds,
+    layout,
+    mails,
+    memory,
+    pictures,
+    sanitize,
+    stamp,
+    texts,
+    typesetting,
+    vectors,
+    verify,
+)
 from watermark.errors import BadMark, Refusal
 from watermark.mark import Mark
 from watermark.report import Report, refused
@@ -20,17 +37,40 @@ MAX_PREVIEW = 24_000_000  # Pixels.
 
 def preload() -> None:
     """Bring in what would be read from disk later: plug-ins, codecs, the font. Afterwards no file can be opened."""
-    from PIL import JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
+    from PIL import (  # noqa: F401  # noqa: F401
+        BmpImagePlugin,
+        GifImagePlugin,
+        ImageCms,
+        JpegImagePlugin,
+        MpoImagePlugin,
+        PngImagePlugin,
+        TiffImagePlugin,
+        WebPImagePlugin,
+    )
 
-    for name in ("cp437", "utf-16", "utf-32", "latin-1", "shift_jis", "gb18030"):
+    for name in _CODECS:
         codecs.lookup(name)  # Python loads codecs when they are first asked for, as by the names in a ZIP.
+    drawings.preload()
+    mails.preload()
+    typesetting.preload()
     layout.words(Mark(("准备 ready",), "0"))
     images.veil((256, 256), Mark(("准备 ready",), "0"), layout.words(Mark(("准备 ready",), "0")))
 
 
+_CODECS = (
+    "cp437 utf-16 utf-16-le utf-16-be utf-32 latin-1 cp1252 shift_jis gb18030 gbk gb2312 big5 hz euc_kr koi8-r idna punycode "
+    "base64 quopri uu iso-8859-2 iso-8859-15 cp936 cp950 cp1251"
+).split()
+
+
 def seed() -> None:
-    """Let qpdf open its source of random numbers; in each child anew, for children of one zygote would share its buffer."""
-    _encrypted(pikepdf.Pdf.new(), "0")
+    """Let qpdf open its source of random numbers; in each child anew, for children of one zygote would share its buffer.
+
+    Revision 5 draws its keys as revision 6 does and is 60 times faster; nothing of this document is kept.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It is called out of date, which is why nothing else here uses it.
+        pikepdf.Pdf.new().save(io.BytesIO(), encryption=pikepdf.Encryption(user="0", owner="0", R=5))
 
 
 def run(job: dict[str, Any], source: int, out: int) -> dict[str, Any]:
@@ -64,7 +104,7 @@ _EFBIG = 27
 def _too_large(job: dict[str, Any], head: bytes) -> dict[str, Any]:
     """A film of a gigabyte is still a film: what would be refused anyway is named by its head, the rest is over the budget."""
     code = kinds.family(head)
-    markable = code == "pdf" or code in images.FORMATS
+    markable = code == "pdf" or code in images.FORMATS or code in kinds.ROUTES
     reason = "BUDGET_BYTES" if markable else "NOT_MARKABLE"
     if job["task"] == "inspect":
         return kinds.refused_kind(code, reason).as_dict()
@@ -88,51 +128,109 @@ def _family(job: dict[str, Any], data: bytes) -> str:
     """The kind to be marked; any other raises Refusal NOT_MARKABLE. Kept in the job, so that later refusals name it."""
     code = kinds.family(data)
     job["kind"] = code
-    if code != "pdf" and code not in images.FORMATS:
+    if code == "dwg":
+        raise Refusal("NOT_MARKABLE", "DWG cannot carry a mark; export a PDF or a DXF in the CAD program")
+    if code != "pdf" and code not in images.FORMATS and code not in kinds.ROUTES:
         raise Refusal("NOT_MARKABLE", f"files of kind {code} cannot carry a mark; ask for a PDF or a picture")
     return code
 
 
 def _do_inspect(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
-    return kinds.identify(data).as_dict()
+    return kinds.identify(data, job.get("password", "")).as_dict()
 
 
 def _do_mark(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
+    """The marked file, or for what has to be converted first the way that leads there: `route`, `kind`, `removed`."""
     mark, code = _mark(job["mark"]), _family(job, data)
+    if code in kinds.ROUTES:
+        return _route(code, data)
     words = layout.words(mark)
     if code == "pdf":
-        marked, report = _marked_pdf(data, mark, words)
+        marked, report = _marked_pdf(data, mark, words, job)
     else:
         marked, pages, removed = images.mark_image(data, code, mark, words)
-        report = Report(code, "marked", pages=pages, removed=removed)
+        became = images.BECOMES.get(code, code)
+        report = Report(
+            became, "marked", pages=pages, removed=removed, source_kind=code if became != code else ""
+        )
     memory.write_all(out, marked)
     return asdict(replace(report, detail=_spelled(words)))
+
+
+def _route(code: str, data: bytes) -> dict[str, Any]:
+    return {"route": kinds.ROUTES[code], "kind": code, "removed": kinds.prove(code, data)}
+
+
+def _do_set(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
+    """A text, a table or a drawing as PDF; behind the walls that let fonts be read."""
+    code = _family(job, data)
+    removed: dict[str, int] = {}
+    if code == "svg":
+        made, removed = vectors.svg_pdf(data)
+    elif code == "dxf":
+        made = drawings.dxf_pdf(data)
+    else:
+        made = texts.table_pdf(data) if code == "csv" else texts.text_pdf(data)
+    memory.write_all(out, made)
+    return {"kind": code, "removed": removed}
+
+
+def _do_unpack(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
+    """The items of a container one after the other, and where each begins."""
+    found, taken, offset = [], set[str](), 0
+    for item in mails.items(data) if _family(job, data) == "eml" else archives.items(data):
+        found.append({"name": archives.unique(item.name, taken), "offset": offset, "size": len(item.data)})
+        memory.write_all(out, item.data)
+        offset += len(item.data)
+    if not found:
+        raise Refusal("NOT_MARKABLE", "the container holds no file")
+    return {"items": found}
+
+
+def _do_probe(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
+    return attempts.tried()
 
 
 def _spelled(words: layout.Words) -> str:
     return f"spelled out for want of a glyph: {' '.join(words.spelled)}" if words.spelled else ""
 
 
-def _marked_pdf(data: bytes, mark: Mark, words: layout.Words) -> tuple[bytes, Report]:
-    with sanitize.open_pdf(data) as source:
+def _marked_pdf(data: bytes, mark: Mark, words: layout.Words, job: dict[str, Any]) -> tuple[bytes, Report]:
+    password, loss = str(job.get("password", "")), bool(job.get("signature_loss"))
+    try:
+        source = sanitize.open_pdf(data, password=password, signature_loss=loss)
+    except Refusal as refusal_:
+        if refusal_.code != "BROKEN":
+            raise
+        data = pictures.drawn_pdf(data, password)
+        made, report = _marked_pdf(data, mark, words, {})
+        return made, replace(report, notes=("DRAWN_AS_PICTURES",))
+    with source:
+        notes = ("SIGNATURE_LOST",) if loss and sanitize.signed(source) else ()
         rebuilt = sanitize.rebuild(source)
         with rebuilt.pdf as pdf:
             unmarked = stamp.save(pdf)
             stamp.stamp_all(pdf, rebuilt.geometries, mark, words)
             marked = stamp.save(pdf)
-    verify.check_pdf(data, unmarked, marked, mark.opacity)
+    verify.check_pdf(data if not password else unmarked, unmarked, marked, mark.opacity)
     return marked, Report(
-        "pdf", "marked", pages=stamp.reports(rebuilt.geometries, True), removed=rebuilt.removed
+        "pdf",
+        "marked",
+        pages=stamp.reports(rebuilt.geometries, True),
+        removed=rebuilt.removed,
+        notes=notes,
     )
 
 
 def _do_preview(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
     """One marked page as WebP; the whole chain runs on that page alone, verification included."""
     mark, code = _mark(job["mark"]), _family(job, data)
+    if code in kinds.ROUTES:
+        return _route(code, data)
     words = layout.words(mark)
     number = int(job["page"])
     if code == "pdf":
-        marked, report = _marked_pdf(_single_page(data, number), mark, words)
+        marked, report = _marked_pdf(_single_page(data, number), mark, words, job)
         with closing(verify.open_document(marked)) as document, closing(document[0]) as page:
             width, height = page.get_size()
             scale = min(job["dpi"] / 72, (MAX_PREVIEW / (width * height)) ** 0.5)
@@ -140,7 +238,7 @@ def _do_preview(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
     else:
         marked, pages, removed = images.mark_image(data, code, mark, words)
         report = Report(code, "marked", pages=pages, removed=removed)
-        picture = _frame(marked, code, number)
+        picture = _frame(marked, images.BECOMES.get(code, code), number)
     memory.write_all(out, _webp(picture))
     return asdict(
         replace(
@@ -209,4 +307,12 @@ _RIGHTS = pikepdf.Permissions(
     print_lowres=True,
     print_highres=True,
 )
-_TASKS = {"inspect": _do_inspect, "mark": _do_mark, "preview": _do_preview, "seal": _do_seal}
+_TASKS = {
+    "inspect": _do_inspect,
+    "mark": _do_mark,
+    "preview": _do_preview,
+    "seal": _do_seal,
+    "set": _do_set,
+    "unpack": _do_unpack,
+    "probe": _do_probe,
+}

@@ -1,24 +1,32 @@
 """What a file is, proved by its own parser: never by its name, and for what is to be marked never by its header alone."""
 
-import io
-import zipfile
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-from watermark import images, sanitize
+from pikepdf import Pdf
+
+from watermark import archives, drawings, images, mails, packages, sanitize, texts, vectors
 from watermark.errors import Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A file's kind: `code` is stable, `pages` counts pages or frames, `reason` is a code when the treatment is refuse."""
+    """A file's kind: `code` is stable, `pages` counts pages or frames, `reason` is a code when the treatment is refuse.
+
+    `convert` means that the marked copy is another kind: a PDF, or for containers a ZIP of marked items; `pages` is 0 then.
+    """
 
     code: str
     mime: str
-    treatment: Literal["stamp", "refuse"]
+    treatment: Literal["stamp", "convert", "refuse"]
     reason: str | None
     pages: int
+
+    @property
+    def markable(self) -> bool:
+        """Whether a marked copy can be had, as it is or converted."""
+        return self.treatment != "refuse"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -37,6 +45,8 @@ _IMAGE_STARTS = (
     (b"MM\0*", "tiff"),
     (b"II+\0", "tiff"),
     (b"MM\0+", "tiff"),
+    (b"GIF8", "gif"),
+    (b"BM", "bmp"),
 )
 MIMES = {
     "pdf": "application/pdf",
@@ -48,6 +58,15 @@ MIMES = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     "odf": "application/vnd.oasis.opendocument",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
+    "odp": "application/vnd.oasis.opendocument.presentation",
+    "odg": "application/vnd.oasis.opendocument.graphics",
+    "doc": "application/msword",
+    "xls": "application/vnd.ms-excel",
+    "ppt": "application/vnd.ms-powerpoint",
+    "csv": "text/csv",
+    "eml": "message/rfc822",
     "ofd": "application/ofd",
     "zip": "application/zip",
     "ole": "application/x-ole-storage",
@@ -75,8 +94,6 @@ MIMES = {
 _REFUSED_STARTS = (
     (b"PK", "zip"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole"),
-    (b"GIF8", "gif"),
-    (b"BM", "bmp"),
     (b"\x1aE\xdf\xa3", "matroska"),
     (b"Rar!", "rar"),
     (b"7z\xbc\xaf\x27\x1c", "7z"),
@@ -86,13 +103,12 @@ _REFUSED_STARTS = (
     (b"fLaC", "audio"),
     (b"OggS", "audio"),
 )
-_ZIP_MEMBERS = (
-    ("word/", "docx"),
-    ("xl/", "xlsx"),
-    ("ppt/", "pptx"),
-    ("OFD.xml", "ofd"),
-    ("META-INF/manifest.xml", "odf"),
-)
+# How a kind that is no PDF and no picture comes to be marked: set by typst, converted by LibreOffice, or item by item.
+ROUTES = {
+    **dict.fromkeys(("text", "csv", "svg", "dxf"), "set"),
+    **dict.fromkeys(("docx", "xlsx", "pptx", "odt", "ods", "odp", "odg", "doc", "xls", "ppt"), "office"),
+    **dict.fromkeys(("zip", "eml"), "items"),
+}
 
 
 def refused_kind(code: str, reason: str = "NOT_MARKABLE") -> Kind:
@@ -121,50 +137,90 @@ def _other(data: bytes) -> str:
         return "heif" if data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif") else "mp4"
     for start, code in _REFUSED_STARTS:
         if data.startswith(start):
-            return _zip(data) if code == "zip" else code
-    return _text(data[:65536])
+            return {"zip": _zip, "ole": _ole}[code](data) if code in ("zip", "ole") else code
+    return _text(data)
 
 
 def _zip(data: bytes) -> str:
+    """An archive that does not parse is still called one, so that its own parser refuses it."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        return "unknown"
-    for prefix, code in _ZIP_MEMBERS:
-        if any(name.startswith(prefix) for name in names):
-            return code
-    return "zip"
+        return packages.package_code(data) or "zip"
+    except Refusal:
+        return "zip"
 
 
-def _text(start: bytes) -> str:
-    if b"\0" in start:
-        return "unknown"
+def _ole(data: bytes) -> str:
+    try:
+        return packages.compound_code(data)
+    except Refusal:
+        return "ole"
+
+
+def _text(data: bytes) -> str:
+    """What bytes without a signature are, by what they hold; text only when all of it is in an encoding known here."""
+    start = data[:65536]
     head = start.decode("utf-8", errors="ignore").lstrip("\ufeff \t\r\n").lower()
-    if "<svg" in head:
-        return "svg"
-    if head.startswith(("<!doctype html", "<html")):
-        return "html"
-    if head.startswith("<?xml"):
-        return "xml"
-    lines = [line.strip() for line in head.splitlines()[:2]]
-    if lines == ["0", "section"] or head.startswith("999"):
+    if data.startswith(b"AutoCAD Binary DXF") or _is_dxf(start):
         return "dxf"
-    return "text" if all(byte >= 32 or byte in b"\t\r\n\f" for byte in start) else "unknown"
+    if b"\0" not in start and head.startswith("<"):
+        for sign, code in (("<svg", "svg"), ("<!doctype html", "html"), ("<html", "html"), ("<?xml", "xml")):
+            if sign in head if code == "svg" else head.startswith(sign):
+                return code
+    if mails.is_mail(data):
+        return "eml"
+    if len(data) > texts.MAX_TEXT:
+        return "text" if texts.decoded(start.rpartition(b"\n")[0] or start) is not None else "unknown"
+    text = texts.decoded(data)
+    if text is None:
+        return "unknown"
+    return "csv" if texts.table(text) is not None else "text"
 
 
-def identify(data: bytes) -> Kind:
+def _is_dxf(start: bytes) -> bool:
+    """Group codes and values by turns; comments (999) may stand first."""
+    lines = [line.strip().lower() for line in start[:8192].splitlines()]
+    pairs = [pair for pair in zip(lines[::2], lines[1::2], strict=False) if pair[0] != b"999"]
+    return pairs[:1] == [(b"0", b"section")]
+
+
+def identify(data: bytes, password: str = "") -> Kind:
     """Prove what the bytes are by parsing them whole; for the child process only. A refusal is given as a Kind, not raised."""
     code = family(data)
     try:
         if code == "pdf":
-            with sanitize.open_pdf(data) as pdf:
-                return Kind(code, MIMES[code], "stamp", None, len(pdf.pages))
-        if code in ("jpeg", "png", "tiff", "webp"):
+            with sanitize.open_pdf(data, password=password, signature_loss=True) as pdf:
+                return _signed(Kind(code, MIMES[code], "stamp", None, len(pdf.pages)), pdf)
+        if code in images.FORMATS:
             return _image(data, code)
+        if code in ROUTES:
+            prove(code, data)
+            return Kind(code, MIMES[code], "convert", None, 0)
     except Refusal as refusal:
         return refused_kind(code, refusal.code)
     return refused_kind(code)
+
+
+def _signed(kind: Kind, pdf: Pdf) -> Kind:
+    return refused_kind(kind.code, "SIGNED") if sanitize.signed(pdf) else kind
+
+
+def prove(code: str, data: bytes) -> dict[str, int]:
+    """Parse a file that is to be converted; gives what the conversion will leave behind, counted. Raises Refusal."""
+    if code in ("doc", "xls", "ppt"):
+        return packages.compound_active_parts(data)
+    if ROUTES[code] == "office":
+        return packages.active_parts(data)
+    if code == "svg":
+        vectors.size(vectors.parsed(data))
+    elif code == "dxf":
+        drawings.check(drawings.opened(data))
+    elif code == "zip":
+        archives.open_archive(data).close()
+    elif code == "eml":
+        mails.parsed(data)
+    elif len(data) > texts.MAX_TEXT:
+        raise Refusal("BUDGET_BYTES", "the text is longer than the budget")
+    return {}
 
 
 def _image(data: bytes, code: str) -> Kind:

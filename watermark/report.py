@@ -76,3 +76,20 @@ class Report:
 def refused(code: str, detail: str, kind: str = "unknown") -> Report:
     """A report of a file that was not marked."""
     return Report(kind=kind, status="refused", reason=code, detail=detail)
+
+
+def from_child(done: dict[str, Any] | str, failed: dict[str, str]) -> Report:
+    """A report out of what a child said, checked for form: a child taken over by its file must not break the parent.
+
+    `failed` words the codes of children that said nothing. A page that is not marked refuses the whole file.
+    """
+    if isinstance(done, str):
+        return refused(done, failed[done])
+    try:
+        report = Report.from_json(json.dumps(done))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return refused("CRASHED", failed["CRASHED"])
+    covered = bool(report.pages) and all(page.marked for page in report.pages)
+    if report.status == "refused" or covered:
+        return report
+    return refused("MARK_NOT_SEEN", "a page was left out", report.kind)

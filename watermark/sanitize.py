@@ -58,15 +58,23 @@ class Rebuilt:
     removed: dict[str, int]
 
 
-def open_pdf(data: bytes) -> Pdf:
-    """Open hostile bytes; raises Refusal ENCRYPTED, SIGNED, BROKEN, XFA_DYNAMIC, BUDGET_PAGES or BUDGET_OBJECTS."""
+def open_pdf(data: bytes, *, password: str = "", signature_loss: bool = False) -> Pdf:
+    """Open hostile bytes; raises Refusal ENCRYPTED, WRONG_PASSWORD, SIGNED, BROKEN, XFA_DYNAMIC, BUDGET_PAGES or BUDGET_OBJECTS.
+
+    An encrypted file is opened with the password its owner gave at intake. A signed one loses its signature by marking, and is
+    opened only where `signature_loss` says that this is wanted.
+    """
     try:
-        pdf = Pdf.open(io.BytesIO(data), suppress_warnings=True)
+        pdf = Pdf.open(io.BytesIO(data), password=password, suppress_warnings=True)
     except pikepdf.PasswordError as error:
-        raise Refusal("ENCRYPTED", "the file is encrypted; ask for one without a password") from error
+        if password:
+            raise Refusal("WRONG_PASSWORD", "the password does not open the file") from error
+        raise Refusal(
+            "ENCRYPTED", "the file is encrypted; give its password, or ask for one without"
+        ) from error
     except pikepdf.PdfError as error:
         raise Refusal("BROKEN", "the file does not parse as a PDF") from error
-    if pdf.is_encrypted:
+    if pdf.is_encrypted and not password:
         raise Refusal("ENCRYPTED", "the file is encrypted; ask for one without restrictions")
     if len(pdf.objects) > MAX_OBJECTS:
         raise Refusal("BUDGET_OBJECTS", f"the file has more than {MAX_OBJECTS} objects")
@@ -74,15 +82,20 @@ def open_pdf(data: bytes) -> Pdf:
         raise Refusal("BUDGET_PAGES", f"the file has more than {MAX_PAGES} pages")
     if len(pdf.pages) == 0:
         raise Refusal("BROKEN", "the file has no page")
-    _refuse_bound(pdf)
+    _refuse_bound(pdf, signature_loss=signature_loss)
     return pdf
 
 
-def _refuse_bound(pdf: Pdf) -> None:
+def signed(pdf: Pdf) -> bool:
+    """Whether the document carries a signature that marking would break."""
+    form = pdf.Root.get("/AcroForm")
+    return "/Perms" in pdf.Root or (isinstance(form, Dictionary) and any(_signatures(form)))
+
+
+def _refuse_bound(pdf: Pdf, *, signature_loss: bool) -> None:
     """Signed files would lose their signature, dynamic forms their contents."""
     form = pdf.Root.get("/AcroForm")
-    signed = isinstance(form, Dictionary) and any(_signatures(form))
-    if "/Perms" in pdf.Root or signed:
+    if not signature_loss and signed(pdf):
         raise Refusal("SIGNED", "the file carries a digital signature, which marking would break")
     if isinstance(form, Dictionary) and "/XFA" in form and pdf.Root.get("/NeedsRendering", False) is True:
         raise Refusal("XFA_DYNAMIC", "the file is a dynamic XFA form; only its maker's reader can draw it")

@@ -84,6 +84,7 @@ KILLED = _table(
     open_by_handle_at:304:- pivot_root:155:41
     """
 )
-# Calls judged by an argument: threads but no processes, sockets of the local family only, no asking whether a folder can be written to.
+# Calls judged by an argument: threads but no processes, sockets of the local family only, no asking whether a folder can be
+# written to.
 ACCESS, FACCESSAT = Call("access", (21, None)), Call("faccessat", (269, 48))
 CLONE, CLONE3, SOCKET = Call("clone", (56, 220)), Call("clone3", (435, 435)), Call("socket", (41, 198))

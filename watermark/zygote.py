@@ -157,8 +157,7 @@ def _child(order: dict[str, Any], descriptors: list[int], zygote: int) -> int:
     job_fd, source, out, result = descriptors
     try:
         sandbox.die_with_parent(zygote)
-        if order.get("sealing"):
-            job.seed()
+        job.seed()
         walls = sandbox.Walls(**{name: _path_or_paths(value) for name, value in order["walls"].items()})
         sandbox.enter(zygote, sandbox.Limits(**order["limits"]), walls)
         if order.get("program"):

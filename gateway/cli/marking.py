@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 import click
 
@@ -41,6 +41,13 @@ from watermark.mark import Mark
     metavar="DIR",
     help="Mark a whole folder.",
 )
+@click.option("--explain", is_flag=True, help="Print what was done, page by page.")
+@click.option(
+    "--source-password-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Its first line opens an encrypted source.",
+)
+@click.option("--signature-loss", is_flag=True, help="Mark a signed source too; its signature is lost.")
 def mark(
     source: Path | None,
     out: Path,
@@ -51,6 +58,9 @@ def mark(
     age_recipient: str | None,
     report: Path | None,
     folder: Path | None,
+    explain: bool,
+    source_password_file: Path | None,
+    signature_loss: bool,
 ) -> None:
     """Mark a file or a folder as a copy would be.
 
@@ -67,10 +77,18 @@ def mark(
     try:
         sealing = batch.seal_from(format_, passphrase_file, age_recipient)
         words = Mark(lines=texts, copy_number=copy_number)
+        given = batch.Source(_first_line(source_password_file), signature_loss)
     except (WatermarkError, UnicodeDecodeError) as error:
         raise click.UsageError(str(error)) from error
     with told():
         if folder is not None and report is not None:
             sys.exit(batch.run_batch(folder, out, words, report, sealing=sealing))
         assert source is not None
-        sys.exit(batch.run_one(source, out, words, sealing=sealing, report_file=report))
+        shown: TextIO | None = sys.stdout if explain else None
+        sys.exit(
+            batch.run_one(source, out, words, sealing=sealing, report_file=report, given=given, explain=shown)
+        )
+
+
+def _first_line(file: Path | None) -> str:
+    return file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r") if file else ""

@@ -39,7 +39,7 @@ def test_a_marked_file_is_written_whole_and_private(tmp_path: Path, a4: bytes, m
 def test_a_refused_file_leaves_nothing_not_even_an_older_one(
     tmp_path: Path, mark: Mark, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "in.docx").write_bytes(b"no document")
+    (tmp_path / "in.docx").write_bytes(b"\0no document")
     (tmp_path / "out.pdf").write_bytes(b"an older copy")
     code = run_one(tmp_path / "in.docx", tmp_path / "out.pdf", mark, report_file=tmp_path / "r.json")
     assert code == REFUSED == 3

@@ -19,7 +19,7 @@ from PIL import Image
 
 from watermark import child, memory, worker
 from watermark.mark import Mark
-from watermark.report import PageReport, Report
+from watermark.report import PageReport, Report, from_child
 from watermark.zygote import Zygote
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,7 +33,9 @@ def spoiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
 
     def spoil(code: str) -> None:
         made.append(
-            Zygote(f"from watermark import job, landlock, memory, sandbox\nimport os, select, json\n{code}")
+            Zygote(
+                f"from watermark import job, landlock, memory, sandbox\nimport os, select, json\njob.preload = lambda: None\n{code}"
+            )
         )
         monkeypatch.setattr(child, "ZYGOTE", made[-1])
 
@@ -75,7 +77,7 @@ def test_a_child_that_dies_or_stalls_is_a_refusal(
 ) -> None:
     spoiled(_doing(code) if reason != "BROKEN" else "job._TASKS['mark'] = lambda *given: 1 / 0")
     fd = memory.create("source", a4)
-    worker.inspect(fd)
+    child.ZYGOTE.start()
     started = time.monotonic()
     out, report = worker.mark(fd, mark, deadline_s=1)
     os.close(fd)
@@ -275,7 +277,7 @@ def test_any_bytes_as_a_result_are_read_without_raising(data: bytes) -> None:
         done = child.read_result(fd)
     finally:
         os.close(fd)
-    assert worker._report(done).status == "refused"
+    assert from_child(done, child.FAILED).status == "refused"
 
 
 def test_a_report_reads_back_as_it_was_written() -> None:
