@@ -1,4 +1,4 @@
-"""Several processes download at once and are killed at any moment: no gap, no fork, no lost entry, each checkpoint a beginning."""
+"""Several processes download at once and are killed at any moment: no gap, no fork, nothing lost, each checkpoint a beginning."""
 
 import base64
 import os
