@@ -20,11 +20,13 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
+    cast,
     func,
     inspect,
     select,
     text,
 )
+from sqlalchemy import Text as TextType
 from sqlalchemy.types import TypeEngine
 
 from gateway.audit.models import Checkpoint
@@ -98,7 +100,9 @@ def _lines(connection: Connection, revision: str | None, checkpoint: Head | None
     for table in Base.metadata.sorted_tables:
         yield _line({"table": table.name, "columns": [column.name for column in table.columns]})
         writers = [_writer(column.type) for column in table.columns]
-        found = connection.execution_options(yield_per=_ROWS).execute(select(table))
+        # JSON goes as its text: a JSON null is not the database's NULL.
+        read = [cast(c, TextType) if isinstance(c.type, JSON) else c for c in table.columns]
+        found = connection.execution_options(yield_per=_ROWS).execute(select(*read))
         for rows in found.partitions():
             total += len(rows)
             yield b"".join(
@@ -128,7 +132,16 @@ def _reader(kind: TypeEngine[Any]) -> Callable[[Any], Any]:
         return lambda value: value if value is None else date.fromisoformat(value)
     if _is_time(kind):
         return lambda value: value if value is None else datetime.fromisoformat(value)
+    if isinstance(kind, JSON):
+        return _from_json
     return lambda value: value
+
+
+def _from_json(value: Any) -> Any:
+    if value is None:
+        return None
+    found = json.loads(value)
+    return JSON.NULL if found is None else found
 
 
 def _is_time(kind: TypeEngine[Any]) -> bool:
@@ -200,7 +213,7 @@ class _Loader:
         self._table = table.to_metadata(self._metadata)
         for column in self._table.columns:
             if isinstance(column.type, JSON):
-                # None stands for the database's NULL here, not for a JSON null.
+                # None stands for the database's NULL here, JSON.NULL for a JSON null.
                 column.type = JSON(none_as_null=True)
         self._readers = [_reader(column.type) for column in table.columns]
 

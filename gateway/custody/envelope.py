@@ -102,7 +102,7 @@ class _Source:
             return b""
         except Exception as error:
             self.failure = error
-            raise
+            raise OSError("the source failed") from error
         got, self._rest = self._rest[:size], self._rest[size:]
         return got
 

@@ -46,6 +46,7 @@ from gateway.identity.service.readback import confirm_contact, new_readback_code
 from gateway.identity.service.roles import confirm_role, decline_role, end_role, propose_role
 from gateway.identity.service.sessions import (
     SessionView,
+    end_after_restore,
     own_sessions,
     resolve,
     revoke_other_sessions,
@@ -53,7 +54,7 @@ from gateway.identity.service.sessions import (
 )
 from gateway.identity.service.signin import confirm, finish_sign_in, sign_in, sign_out
 
-SUBSCRIBERS: dict[str, object] = {}
+SUBSCRIBERS: dict[str, object] = {"restore.done": end_after_restore}
 HANDLERS: dict[str, object] = {}
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -11,8 +12,8 @@ from sqlalchemy.orm import Session
 from gateway.audit.service import record
 from gateway.audit.standing import require_newest
 from gateway.db import new_id
-from gateway.deps import Deps
-from gateway.errors import NotFound
+from gateway.deps import Deps, Event
+from gateway.errors import NotFound, TamperedRow
 from gateway.identity import principals, rules
 from gateway.identity.models import LoginSession
 from gateway.principal import Actor
@@ -127,6 +128,15 @@ def end_all(
     for row in rows:
         end(session, row, actor=actor, now=now, cause=cause)
     return len(rows)
+
+
+def end_after_restore(deps: Deps, session: Session, event: Event) -> None:
+    """Ends every session that a restored backup brought back: whoever it was has to sign in again."""
+    query = select(LoginSession.id).where(LoginSession.revoked_at.is_(None)).order_by(LoginSession.id)
+    for row_id in session.scalars(query).all():
+        with suppress(TamperedRow):  # Such a one opens nothing anyhow.
+            row = session.get_one(LoginSession, row_id, with_for_update=True)
+            end(session, row, actor=event.actor, now=event.at, cause="restore")
 
 
 def _unended(session: Session, label: str, now: datetime) -> list[LoginSession]:

@@ -70,16 +70,25 @@ def timeline(session: Session, share_id: str, bundles: Sequence[str]) -> tuple[T
 
 def _entry(session: Session, entry: LogEntry) -> TimeEntry:
     data = entry.data
-    text = WORDS[entry.event].format(
+    text = _caused(WORDS[entry.event], str(data.get("cause", "–"))).format(
         who=_who(session, entry),
         reason=entry.personal.get("reason", "–"),
-        cause=data.get("cause", "–"),
         copies=_joined(data.get("copies")),
         bytes=data.get("bytes", 0),
         code=data.get("code", ""),
         conditions=_joined(data.get("conditions")),
     )
     return TimeEntry(text, entry.at, proof_of(entry.seq, entry.checkpoint), act=entry.event in BINDING)
+
+
+def _caused(words: Text, cause: str) -> Text:
+    """The words with the cause in place; the restore of a backup is told in both languages."""
+    zh, en = cause, cause
+    if cause.startswith("restore.done "):
+        zh, en = "系统已从备份恢复，须由行政部门恢复共享", "restored from a backup; administration has to resume it"
+    # Braces in the cause are none of the places that are still to be filled.
+    zh, en = (text.replace("{", "{{").replace("}", "}}") for text in (zh, en))
+    return Text(words.zh.replace("{cause}", zh), words.en.replace("{cause}", en))
 
 
 def _joined(values: object) -> str:

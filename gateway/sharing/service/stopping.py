@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from gateway.archive.models import Client
 from gateway.audit.models import Leaf
+from gateway.audit.standing import require_newest
 from gateway.db import locked
 from gateway.deps import Deps, Event
 from gateway.errors import NotAllowed, NotFound, TamperedRow
@@ -24,6 +25,7 @@ from gateway.signing.models import Agreement
 from gateway.workflow import expire, move
 
 ENDED = ("REVOKED", "EXPIRED")
+RESTORED = "restore.done"
 
 log = structlog.get_logger()
 
@@ -220,7 +222,7 @@ def _agreement_terminated(deps: Deps, session: Session, event: Event) -> None:
 def _agreement_in_force(deps: Deps, session: Session, event: Event) -> None:
     agreement = session.get_one(Agreement, event.object[1])
     for share in _of_organisation(session, agreement.organisation_id, ("SUSPENDED",)):
-        if _halted_for_agreement(session, share):
+        if _halted_for_agreement(session, share) and not _restored_since(session, share):
             move(
                 deps,
                 session,
@@ -239,6 +241,27 @@ def _halted_for_agreement(session: Session, share: Share) -> bool:
     return leaf is not None and leaf.event == "share.halt" and b'"cause":"agreement ' in leaf.body
 
 
+def _restored_since(session: Session, share: Share) -> bool:
+    # After a restore nothing goes on by itself: 行政部 looks at each share first.
+    own = select(Leaf.arrival).where(Leaf.id == share.leaf).scalar_subquery()
+    return session.scalar(select(Leaf.id).where(Leaf.event == RESTORED, Leaf.arrival > own).limit(1)) is not None
+
+
+def _suspend_restored(deps: Deps, session: Session, event: Event) -> None:
+    """Suspends every active share after a restore; one that the log knows a later entry of stays refused as it is."""
+    for share_id in session.scalars(select(Share.id).where(Share.state == "ACTIVE")).all():
+        try:
+            share = _found(session, share_id)
+            require_newest(session, ("share", share.id), (*SHARE.events(), "share.edit"), share.leaf)
+        except TamperedRow:
+            # It was changed after the backup: its restored image must not become the newest word on it.
+            log.critical("share_behind_log", id=share_id)
+            continue
+        cause = f"{RESTORED} {event.object[1]}"
+        move(deps, session, SHARE, share, "halt", actor=SYSTEM, now=event.at, cause=cause)
+        _tell(session, share, "暂停", event.at)
+
+
 def _organisation_stopped(deps: Deps, session: Session, event: Event) -> None:
     for share in _of_organisation(session, event.object[1], ("ACTIVE",)):
         move(deps, session, SHARE, share, "halt", actor=SYSTEM, now=event.at, cause="organisation stopped")
@@ -252,4 +275,5 @@ SUBSCRIBERS: dict[str, Callable[[Deps, Session, Event], None]] = {
     "agreement.enter_force": _agreement_in_force,
     "organisation.suspend": _organisation_stopped,
     "organisation.disable": _organisation_stopped,
+    RESTORED: _suspend_restored,
 }
