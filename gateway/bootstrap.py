@@ -1,5 +1,6 @@
 """Wires a portal from its settings, once; the embedded and the production installation differ only here (DESIGN.md §5)."""
 
+import re
 import secrets
 import stat
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from gateway.audit.service import Log
 from gateway.audit.signer import Signer
 from gateway.audit.witnesses import Witnesses
 from gateway.config import KEY_BYTES, Settings, load, read_secret, write_secret
+from gateway.custody.restore import unfinished
 from gateway.custody.uploads import UploadRecords
 from gateway.db import Database
 from gateway.deps import Deps
@@ -59,8 +61,18 @@ def wall_clock() -> datetime:
 
 
 def log_origin(settings: Settings) -> str:
-    """The log's name, by which its checkpoints are known: the portal's host and /log."""
-    return urlsplit(settings.public_origin).netloc + "/log"
+    """The log's name, by which its checkpoints are known: the portal's host and /log.
+
+    A log that continues a frozen one (gateway/custody/relog.py) has /2, /3 … behind it, as its key file says.
+    """
+    base = urlsplit(settings.public_origin).netloc + "/log"
+    path = settings.keys / "log.key"
+    named = (
+        path.read_text("ascii", "replace").removeprefix("PRIVATE+KEY+").partition("+")[0]
+        if path.exists()
+        else ""
+    )
+    return named if re.fullmatch(re.escape(base) + r"/[1-9][0-9]*", named) else base
 
 
 def make_keys(settings: Settings) -> list[str]:
@@ -83,10 +95,20 @@ def make_keys(settings: Settings) -> list[str]:
     return made
 
 
-def build(settings: Settings | None = None, *, clock: Callable[[], datetime] = wall_clock) -> Deps:
-    """The wired portal. Raises ConfigError when settings or keys are missing, bad or readable by others."""
+def build(
+    settings: Settings | None = None,
+    *,
+    clock: Callable[[], datetime] = wall_clock,
+    restoring: bool = False,
+) -> Deps:
+    """The wired portal. Raises ConfigError when settings or keys are missing, bad or readable by others.
+
+    Also while a restore is unfinished, unless it is `restoring` that goes on.
+    """
     settings = settings or load()
     _need_keys(settings)
+    if unfinished(settings) and not restoring:
+        raise ConfigError(["restore: unfinished; run `sealgate restore` again"])
     database = Database(settings.database, _raw(settings, "mac.key"))
     keyring = _keyring(settings)
     stores = raw_stores(settings, database, clock)
@@ -205,12 +227,15 @@ def raw_stores(
 
 
 def _store(settings: Settings, kind: str, journal: UploadJournal | None = None) -> ObjectStore:
+    # A log that continues a frozen one has anchors of its own, beside those of the old one.
+    again = log_origin(settings).rpartition("/")[2] if kind == "audit" else ""
+    prefix = f"log-{again}/" if again.isdecimal() else ""
     if settings.storage == "local":
-        return LocalStore(settings.home / "store" / kind)
+        return LocalStore(settings.home / "store" / kind / prefix)
     access, secret = s3_credentials(settings)
     bucket, locked = getattr(settings, f"s3_bucket_{kind}"), kind in LOCKED
-    where = settings.s3_endpoint or "", access, secret, settings.s3_region, bucket
-    return s3.connect(*where, journal=journal, locked=locked)
+    client = s3.make_client(settings.s3_endpoint or "", access, secret, settings.s3_region)
+    return s3.S3Store(client, bucket, prefix=prefix, journal=journal, locked=locked)
 
 
 def s3_credentials(settings: Settings) -> tuple[str, str]:
