@@ -37,7 +37,7 @@ def let_caches_keep(how: str) -> None:
 
 
 def let_nothing_out() -> None:
-    """Forbids the page of this request to send anything anywhere, this portal included."""
+    """Forbids the scripts of this request's page to send anything anywhere, this portal included."""
     setattr(g, _UNCONNECTED, True)
 
 
@@ -51,9 +51,7 @@ def install(app: Flask, *, https: bool) -> None:
         if g.get(_UNCONNECTED):
             policy = response.headers["Content-Security-Policy"]
             shut = policy.replace("connect-src 'self'", "connect-src 'none'")
-            response.headers["Content-Security-Policy"] = shut.replace(
-                "form-action 'self'", "form-action 'none'"
-            )
+            response.headers["Content-Security-Policy"] = shut
         # A visitor with a cookie might get a new one with the answer, which no cache may hand to the next.
         if g.get(_KEPT) and response.status_code == 200 and not request.cookies:
             response.headers["Cache-Control"] = g.get(_KEPT)
