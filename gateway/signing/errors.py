@@ -3,13 +3,13 @@
 SealGateError
 ├── Refused
 │   ├── NotTheSigner       only the authorised signer named in the agreement signs it
-│   ├── DigestConflict     the posted digest is not that of the PDF shown; nothing was changed
+│   ├── DigestConflict     a conflict: the posted digest is not that of the PDF shown; nothing was changed
 │   └── Overdue            the time in which this could be done is over, whether or not the sweep has moved the state
 └── Invalid
     └── BadAgreement       a field of an agreement that cannot be taken
 """
 
-from gateway.errors import Invalid, NotAllowed, Refused, WrongState
+from gateway.errors import Invalid, NotAllowed, WrongState
 from gateway.principal import Text
 
 
@@ -20,7 +20,7 @@ class NotTheSigner(NotAllowed):
     text = Text("仅协议所列签署人可以签署。", "Only the signer named in the agreement may sign it.")
 
 
-class DigestConflict(Refused):
+class DigestConflict(WrongState):
     """What was confirmed is not what was shown."""
 
     code = "DIGEST"

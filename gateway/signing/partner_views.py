@@ -99,9 +99,9 @@ def my_terminate(agreement_id: str) -> AnyResponse:
 
 @access("partner")
 def my_pdf(agreement_id: str) -> Response:
-    """The very bytes that are signed."""
+    """The very bytes that are signed; once sealed, with every signature on them."""
     return pages.file(
-        service.pdf_bytes(deps(), agreement_id, actor=actor(), now=now()), "application/pdf", "agreement.pdf"
+        service.document(deps(), agreement_id, actor=actor(), now=now()), "application/pdf", "agreement.pdf"
     )
 
 

@@ -161,9 +161,9 @@ def end_agreement(agreement_id: str, event: str) -> AnyResponse:
 @bp.get("/agreements/<agreement_id>/pdf")
 @access("staff", roles=READERS)
 def pdf(agreement_id: str) -> Response:
-    """The very bytes that are signed; a draft with 草稿 on every page."""
+    """The very bytes that are signed, once sealed with every signature; a draft with 草稿 on every page."""
     return pages.file(
-        service.pdf_bytes(deps(), agreement_id, actor=actor(), now=now()), "application/pdf", "agreement.pdf"
+        service.document(deps(), agreement_id, actor=actor(), now=now()), "application/pdf", "agreement.pdf"
     )
 
 

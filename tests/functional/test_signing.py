@@ -184,7 +184,7 @@ def test_a_drawing_travels_with_the_signature(world: World) -> None:
 @pytest.mark.parametrize(
     ("changes", "status", "said"),
     [
-        ({"pdf_sha256": "0" * 64}, 403, "没有任何改动"),
+        ({"pdf_sha256": "0" * 64}, 409, "没有任何改动"),
         ({"consent": ""}, 422, "请勾选同意后再签署"),
         ({"name": ""}, 422, "请填写签署人姓名"),
     ],
@@ -286,8 +286,8 @@ def test_the_company_voids_and_ends(world: World) -> None:
 
 def test_another_document_is_not_countersigned(world: World) -> None:
     agreement, gm = world.agreement(until="PARTNER_SIGNED"), enter(world, "gm")
-    assert gm.post(f"/agreements/{agreement}/countersign", {"pdf_sha256": "0" * 64}).status_code == 403
-    assert gm.post(f"/agreements/{agreement}/countersign").status_code == 403
+    assert gm.post(f"/agreements/{agreement}/countersign", {"pdf_sha256": "0" * 64}).status_code == 409
+    assert gm.post(f"/agreements/{agreement}/countersign").status_code == 409
     assert enter(world, "adm").post(f"/agreements/{agreement}/countersign").status_code == 403
     assert state(world, agreement) == "PARTNER_SIGNED"
 
