@@ -50,12 +50,18 @@ def bundle(entries: Iterable[bytes]) -> bytes:
 
 def entries(content: bytes) -> list[bytes]:
     """The entries of a bundle; raises MalformedProof when it is cut off or holds more than 256."""
-    found: list[bytes] = []
-    at, end = 0, len(content)
+    return [content[start:end] for start, end in places(content)]
+
+
+def places(content: bytes | bytearray) -> Iterator[tuple[int, int]]:
+    """Where each entry of a bundle begins and ends; raises MalformedProof as `entries` does."""
+    at, end, count = 0, len(content), 0
     while at < end:
         start = at + _LENGTH_BYTES
-        at = start + int.from_bytes(content[at:start], "big")
-        if start > end or at > end or len(found) == WIDTH:
+        if start > end or count == WIDTH:
             raise MalformedProof("an entry bundle is cut off or too long")
-        found.append(content[start:at])
-    return found
+        at = start + (content[at] << 8 | content[at + 1])
+        if at > end:
+            raise MalformedProof("an entry bundle is cut off or too long")
+        count += 1
+        yield start, at
