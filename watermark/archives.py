@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from watermark import texts
 from watermark.errors import Refusal
 
 MAX_MEMBERS = 2_000
@@ -35,9 +36,11 @@ def _decoded(member: zipfile.ZipInfo) -> str:
     raw = member.filename.encode("cp437", "replace")
     for encoding in ("utf-8", "gb18030"):
         try:
-            return raw.decode(encoding)
+            name = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
+        if encoding == "gb18030" or not texts.mistaken(name):
+            return name
     return member.filename
 
 

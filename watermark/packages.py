@@ -4,6 +4,7 @@ import re
 import struct
 import zipfile
 from collections import Counter
+from xml.parsers import expat
 
 from watermark import archives
 from watermark.errors import Refusal
@@ -64,6 +65,8 @@ def active_parts(data: bytes) -> dict[str, int]:
     with archives.open_archive(data) as archive:
         for member in archive.infolist():
             name = member.filename.lower()
+            if name.endswith((".xml", ".rels")):
+                _well_formed(_part(archive, member.filename))
             counted["macros"] += name.endswith("vbaproject.bin") or name.startswith("basic/")
             counted["embedded_objects"] += "/embeddings/" in name or name.startswith("object ")
             if name.endswith(".rels"):
@@ -71,6 +74,20 @@ def active_parts(data: bytes) -> dict[str, int]:
             if name in ("content.xml", "styles.xml"):
                 counted["external_links"] += len(_ODF_LINK.findall(_part(archive, member.filename)))
     return {name: count for name, count in counted.items() if count}
+
+
+def _well_formed(data: bytes) -> None:
+    """LibreOffice leaves out what it cannot read and calls that a success; so every part has to parse."""
+    parser = expat.ParserCreate()
+    parser.EntityDeclHandler = _no_entities
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise Refusal("BROKEN", "a part of the document does not parse") from error
+
+
+def _no_entities(*_: object) -> None:
+    raise Refusal("NOT_MARKABLE", "the document declares entities, which are not expanded here")
 
 
 def compound_code(data: bytes) -> str:

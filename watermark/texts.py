@@ -27,7 +27,15 @@ def decoded(data: bytes) -> str | None:
             return _strict(data[len(mark) :], encoding)
     if b"\0" in data:
         return None
-    return _strict(data, "utf-8") or _chinese(data)
+    text = _strict(data, "utf-8")
+    return text if text is not None and not mistaken(text) else _chinese(data) or text
+
+
+def mistaken(text: str) -> bool:
+    """Whether UTF-8 fits by chance: some Han characters of GB18030 are also pairs that make odd letters below U+0800."""
+    foreign = [char for char in text if ord(char) > 127]
+    usual = ("\u00a0" <= char <= "\u017f" or "\u0391" <= char <= "\u045f" for char in foreign)
+    return bool(foreign) and max(foreign) < "\u0800" and not all(usual)
 
 
 def _strict(data: bytes, encoding: str) -> str | None:

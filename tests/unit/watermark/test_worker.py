@@ -26,17 +26,21 @@ ROOT = Path(__file__).resolve().parents[3]
 Marked = Callable[..., tuple[bytes | None, Report]]
 
 
+# Nothing is loaded in these zygotes: what they run needs none of it, and they start at once.
+_PRELUDE = """
+from watermark import job, landlock, memory, sandbox
+import os, select, json
+job.preload = lambda: None
+"""
+
+
 @pytest.fixture
 def spoiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Children of a zygote that first runs a piece of code; `doing` in it stands in for every job."""
     made: list[Zygote] = []
 
     def spoil(code: str) -> None:
-        made.append(
-            Zygote(
-                f"from watermark import job, landlock, memory, sandbox\nimport os, select, json\njob.preload = lambda: None\n{code}"
-            )
-        )
+        made.append(Zygote(f"{_PRELUDE}\n{code}"))
         monkeypatch.setattr(child, "ZYGOTE", made[-1])
 
     yield spoil
