@@ -18,7 +18,7 @@ ARGS ?=
 BASE := $(VENV)/.base-installed
 DEV := $(VENV)/.dev-installed
 
-.PHONY: help demo serve test check format lint types contracts fmt bench soak pictures lock clean
+.PHONY: help demo serve test check format lint types contracts fmt bench bench-peers soak pictures lock clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -82,6 +82,10 @@ fmt: $(DEV)  ## format the code and fix what the linter can
 
 bench: $(DEV)  ## measure ratios, print them and write bench-out/results.json
 	@$(PY) -m tests.bench
+
+bench-peers: $(DEV)  ## install what the benchmarks compare with (PyMuPDF is AGPL: measured, never shipped)
+	@$(PIP) --target $(VENV)/peers --upgrade pymupdf pypdf
+	@GOBIN=$(CURDIR)/$(VENV)/peers/bin $(shell command -v go || echo $(VENV)/bin/go) install github.com/pdfcpu/pdfcpu/cmd/pdfcpu@latest
 
 soak: $(DEV)  ## run what takes long: kills, fuzzing, load, drills
 	@deploy/test-tools

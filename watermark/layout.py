@@ -73,20 +73,16 @@ def words(mark: Mark) -> Words:
     return made
 
 
+@functools.lru_cache(maxsize=32)
 def filled(place: Place, lines: tuple[str, ...]) -> bytes:
     """Lines set into a place as large as they fit, wrapped where that makes them larger."""
     for size in _FITS:
         if size > place.largest:
             continue
-        cut = [part for text in lines for part in _wrapped(text, place.width / size * EM)]
+        cut = [part for text in lines for part in outlines.wrapped(text, place.width / size * EM)]
         if len(cut) * LEADING * size <= place.height:
             return _set(place, cut, size)
     raise Refusal("MARK_TOO_LONG", "the words of the mark do not fit a page in a size that can be read")
-
-
-@functools.lru_cache(maxsize=512)
-def _wrapped(text: str, width: float) -> tuple[str, ...]:
-    return outlines.wrapped(text, width)
 
 
 def _set(place: Place, lines: list[str], size: float) -> bytes:

@@ -7,17 +7,17 @@ right. Emoji, symbols without a glyph and control characters are spelled [U+XXXX
 
 import functools
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
-from typing import NamedTuple
+from itertools import accumulate, groupby
 
 import uharfbuzz as hb
 
 from watermark.errors import Refusal
 from watermark.faces import EM, INDIC_AND_ARABIC, JOINERS, Face, covering, faces
 
-__all__ = ["EM", "Cluster", "Line", "clusters", "line", "substituted", "wrapped"]
+__all__ = ["EM", "Line", "line", "preload", "substituted", "wrapped"]
 
 _SPELLED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "So", "Sk"})
 
@@ -27,13 +27,6 @@ class Line:
     """One line set: PDF operators that fill its glyphs, moving right from the origin, and its advance, in 1/1000 em."""
 
     operators: bytes
-    advance: int
-
-
-class Cluster(NamedTuple):
-    """A character with its marks: the smallest piece a line may be cut between; `advance` in 1/1000 em."""
-
-    text: str
     advance: int
 
 
@@ -51,6 +44,8 @@ def substituted(text: str) -> tuple[str, tuple[str, ...]]:
 
     A letter or mark that no face has raises Refusal GLYPH_MISSING with its code point.
     """
+    if unicodedata.is_normalized("NFC", text) and _kept(text) is not None:
+        return text, ()
     out: list[str] = []
     spelled: dict[str, None] = {}
     normal = unicodedata.normalize("NFC", text)
@@ -82,11 +77,6 @@ def _split(text: str) -> Iterator[str]:
             start = index
     if text:
         yield text[start:]
-
-
-def clusters(text: str) -> list[Cluster]:
-    """The clusters of substituted text with their widths, for wrapping."""
-    return [Cluster(part, _width(part)) for part in _split(text)]
 
 
 @functools.lru_cache(maxsize=8192)
@@ -188,9 +178,48 @@ def _turned(cluster: str) -> bool:
     return unicodedata.bidirectional(cluster[0]) in _RTL
 
 
-@functools.lru_cache(maxsize=2048)
+# Characters that are drawn as they are, whatever stands around them: what almost every mark is made of.
+_ATOMS: dict[str, Line] = {}
+_MOST_ATOMS = 20_000
+
+
+def _kept(text: str) -> list[Line] | None:
+    """The kept outline of every character, or None when one of them needs more than that."""
+    try:
+        return [_ATOMS[char] for char in text]
+    except KeyError:
+        return _learnt(text)
+
+
+def _learnt(text: str) -> list[Line] | None:
+    atoms = {}
+    for char in set(text):
+        plain = char == " " or unicodedata.category(char)[0] not in "CZM"
+        if not plain or not _known(char) or (atom := _atom(char)) is None:
+            return None
+        atoms[char] = atom
+    if len(_ATOMS) < _MOST_ATOMS:
+        _ATOMS.update(atoms)
+    return [atoms[char] for char in text]
+
+
+def _in_a_row(atoms: list[Line]) -> Line:
+    out: list[bytes] = []
+    pen = drawn = 0
+    for atom in atoms:
+        if atom.operators:
+            out.append(b"1 0 0 1 %d 0 cm %s" % (pen - drawn, atom.operators))
+            drawn = pen
+        pen += atom.advance
+    return Line(b"".join(out), pen)
+
+
+@functools.lru_cache(maxsize=512)
 def line(text: str) -> Line:
     """Set one line of substituted text. Raises Refusal GLYPH_MISSING, never leaves a character out."""
+    atoms = _kept(text)
+    if atoms is not None:
+        return _in_a_row(atoms)
     out: list[bytes] = []
     pen = drawn = 0
     for part in _visual(list(_split(text))):
@@ -255,27 +284,33 @@ def _shaped_run(face: Face, text: str, turned: bool) -> list[Placed]:
 def wrapped(text: str, width: float) -> tuple[str, ...]:
     """Cut substituted text into lines no wider than `width` (1/1000 em), at spaces where there are any near the end."""
     lines: list[str] = []
-    rest = clusters(text.strip())
-    while rest:
-        count = _fitting(rest, width)
-        if count < len(rest):
-            spaces = [index for index in range(count // 2, count + 1) if rest[index].text == " "]
+    parts, advances = _measured(text.strip())
+    while parts:
+        count = _fitting(advances, width)
+        if count < len(parts):
+            spaces = [index for index in range(count // 2, count + 1) if parts[index] == " "]
             count = spaces[-1] if spaces and spaces[-1] > 0 else count
-        lines.append("".join(part.text for part in rest[:count]).strip())
-        rest = rest[count:]
-        while rest and rest[0].text == " ":
-            rest = rest[1:]
+        lines.append("".join(parts[:count]).strip())
+        while count < len(parts) and parts[count] == " ":
+            count += 1
+        parts, advances = parts[count:], advances[count:]
     return tuple(line for line in lines if line)
 
 
-def _fitting(parts: list[Cluster], width: float) -> int:
+def _measured(text: str) -> tuple[list[str], list[int]]:
+    """The clusters of substituted text, the smallest pieces a line may be cut between, and their advances."""
+    atoms = _kept(text)
+    if atoms is not None:
+        return list(text), [atom.advance for atom in atoms]
+    parts = list(_split(text))
+    return parts, [_width(part) for part in parts]
+
+
+def _fitting(advances: list[int], width: float) -> int:
     """How many leading clusters fit; at least one, so that a cut always gets on."""
-    total = 0
-    for index, part in enumerate(parts):
-        total += part.advance
-        if total > width and index:
-            return index
-    return len(parts)
+    if sum(advances) <= width:
+        return len(advances)
+    return max(bisect_right(list(accumulate(advances)), width), 1)
 
 
 def preload() -> None:

@@ -1,7 +1,5 @@
 """The QR code of a receipt's address as outlines."""
 
-import segno
-
 from watermark.errors import Refusal
 
 MAX_ADDRESS = 200
@@ -12,6 +10,8 @@ def square(address: str) -> bytes:
     """The code with its white border in a box of 1000 by 1000, as PDF operators. Too long an address raises Refusal."""
     if not 0 < len(address) <= MAX_ADDRESS or not address.isascii():
         raise Refusal("MARK_TOO_LONG", f"the address of a receipt has 1 to {MAX_ADDRESS} ASCII characters")
+    import segno  # Few copies carry a code; the others need not hold its tables.
+
     rows = [bytes(row) for row in segno.make(address, error="m", micro=False).matrix]
     side = len(rows) + 2 * _QUIET
     out = [b"1 g 0 0 1000 1000 re f 0 g q %.5f 0 0 %.5f 0 0 cm" % (1000 / side, 1000 / side)]

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import insert, text
 
 from gateway.audit.leaf import Entry
-from gateway.audit.models import Checkpoint, Hour, Indexed, Leaf, Term
+from gateway.audit.models import Checkpoint, Hour, Indexed, Leaf, Personal, Term
 from gateway.audit.search import INDEX, hour_of
 from gateway.db import Database
 
@@ -36,6 +36,7 @@ def fill(database: Database, size: int, *, start: int = 0) -> None:
         terms = [{"term": t, "seq": n, "subject": None} for n in numbers for t in _terms(n, size)]
         with database.write() as session:
             session.execute(insert(Leaf), leaves)
+            session.execute(insert(Personal), [_personal(n) for n in numbers])
             session.execute(insert(Term), terms)
             for hour, low, high in _hours(numbers):
                 session.merge(Hour(hour=hour, first=low, last=high))
@@ -67,6 +68,12 @@ def _leaf(n: int) -> dict[str, Any]:
         "at": entry.at,
         "leaf_hash": b"h" * 32,
     }
+
+
+def _personal(n: int) -> dict[str, Any]:
+    return {
+        "leaf_id": f"{n:032x}", "field": "actor.name", "subject": f"contact:{n % 10}", "salt": b"s" * 32, "value": "x",
+    }  # fmt: skip
 
 
 def _terms(n: int, size: int) -> Iterator[bytes]:

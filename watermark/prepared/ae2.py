@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from watermark.errors import BadEntry
@@ -37,34 +36,37 @@ class Member:
 
 
 class Keystream:
-    """AES-256 in counter mode with a little-endian counter that starts at 1."""
+    """AES-256 in counter mode with a little-endian counter that starts at 1, for pieces of a file of `size` bytes."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, size: int) -> None:
+        import numpy  # Only here: an encrypted PDF or an age file is made without it, in half the memory.
+
+        self._numpy = numpy
         self._update = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update_into  # noqa: S305  # See the class.
-        self._counters = numpy.zeros((PIECE // 16, 2), "<u8")
-        self._first = numpy.arange(1, PIECE // 16 + 1, dtype="<u8")
-        self._stream = numpy.empty(PIECE + 16, "u1")
+        blocks = -(-min(size, PIECE) // 16)
+        self._counters = numpy.zeros((blocks, 2), "<u8")
+        self._first = numpy.arange(1, blocks + 1, dtype="<u8")
+        self._stream = numpy.empty((blocks + 1) * 16, "u1")
 
     def applied(self, data: bytes | memoryview, offset: int) -> memoryview:
         """At most PIECE bytes that begin at `offset`, a multiple of 16, under the keystream; good until the next call."""
         blocks = -(-len(data) // 16)
-        numpy.add(self._first[:blocks], offset // 16, out=self._counters[:blocks, 0])
+        self._numpy.add(self._first[:blocks], offset // 16, out=self._counters[:blocks, 0])
         stream = self._stream
         self._update(self._counters[:blocks].data.cast("B"), stream.data[: blocks * 16 + 15])
         used = stream[: len(data)]
-        numpy.bitwise_xor(used, numpy.frombuffer(data, "u1"), out=used)
+        self._numpy.bitwise_xor(used, self._numpy.frombuffer(data, "u1"), out=used)
         return used.data
 
 
 class Sealer:
     """The keys of one entry: salt, check value, cipher and MAC, all from the passphrase and a fresh salt."""
 
-    def __init__(self, passphrase: str) -> None:
+    def __init__(self, passphrase: str, size: int) -> None:
         self.salt = secrets.token_bytes(_SALT)
         keys = hashlib.pbkdf2_hmac("sha1", passphrase.encode("ascii"), self.salt, _ROUNDS, 64 + _CHECK)
         self.check = keys[64:]
-        self._key = keys[:32]
-        self._stream = Keystream(self._key)
+        self._stream = Keystream(keys[:32], size)
         self._mac = hmac.new(keys[32:64], digestmod=hashlib.sha1)
 
     def sealed(self, chunks: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
@@ -77,12 +79,12 @@ class Sealer:
             yield out
 
     def opened(self, ciphertext: bytes | memoryview, offset: int) -> bytes:
-        """A part of the ciphertext that begins at `offset` in clear again, by a keystream of its own."""
+        """A part of the ciphertext that begins at `offset` in clear again."""
         skipped = offset % 16
         padded = bytes(skipped) + bytes(ciphertext)
-        stream, out = Keystream(self._key), bytearray()
+        out = bytearray()
         for start in range(0, len(padded), PIECE):
-            out += stream.applied(padded[start : start + PIECE], offset - skipped + start)
+            out += self._stream.applied(padded[start : start + PIECE], offset - skipped + start)
         return bytes(out[skipped:])
 
     def mac(self) -> bytes:
@@ -147,7 +149,7 @@ def _archive(members: Sequence[Member], passphrase: str | None) -> Iterator[byte
     offset, listed = 0, []
     for member in members:
         start = offset
-        sealer = Sealer(passphrase) if passphrase is not None else None
+        sealer = Sealer(passphrase, member.size) if passphrase is not None else None
         crc, begun = 0, head(member.name, member.size, sealer)
         yield begun
         pieces = sealer.sealed(member.chunks) if sealer else cut(member.chunks, PIECE)

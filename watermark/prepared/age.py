@@ -15,7 +15,7 @@ from watermark.errors import BadRecipient
 from watermark.prepared.ae2 import cut
 
 CHUNK, TAG = 1 << 16, 16
-_MANY = 16  # Chunks handed on at once.
+_MANY = 8  # Chunks handed on at once.
 _CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
@@ -73,15 +73,16 @@ class Sealer:
     def sealed(self, chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         """Header and payload in pieces that are good until the next is asked for."""
         yield self.head
-        out = memoryview(bytearray(_MANY * (CHUNK + TAG)))
+        out = memoryview(b"")
         number, held = 0, b""
         for piece in cut(chunks, _MANY * CHUNK):
             # A piece of full length may be the last, whose chunk is marked; the piece before it is then known not to be.
+            out = out or memoryview(bytearray(len(piece) + _MANY * TAG))
             if held:
                 yield self._piece(held, number, out, last=False)
                 number += _MANY
             held = bytes(piece)
-        yield self._piece(held, number, out, last=True)
+        yield self._piece(held, number, out or memoryview(bytearray(TAG)), last=True)
 
     def _piece(self, data: bytes, number: int, out: memoryview, *, last: bool) -> memoryview:
         view, at = memoryview(data), 0

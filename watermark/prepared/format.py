@@ -7,6 +7,7 @@ The image is the whole output file of one recipient with its fields blank; the i
 filled or patched. Nothing in it is ever executed, and a reader refuses whatever does not hold together.
 """
 
+import functools
 import hashlib
 import json
 import struct
@@ -22,9 +23,11 @@ from watermark.profiles import Profile
 MAGIC, VERSION = b"SGPD", 1
 HEADER = struct.Struct(">4sBBBB32sIQ32s")
 BLOCK = 16
+PERMISSIONS = -1340  # Printing in any quality, and reading aloud: bits 3, 10 and 12 (ISO 32000-2, table 22).
 MAX_INDEX = 64 << 20
 MAX_IMAGE = 8 << 30
 MAX_STREAMS = 1_000_000
+_SMALL = 1 << 17  # Bytes of an index that is worth keeping for the next recipient.
 _COUNTS = struct.Struct(">IIIIII")
 _SPAN = struct.Struct(">QQ")
 _PATCH = struct.Struct(">BQ")
@@ -71,7 +74,7 @@ class Page:
     user_unit: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Index:
     """What is known of an image.
 
@@ -142,7 +145,16 @@ def write_index(index: Index) -> bytes:
 
 
 def read_index(header: Header, data: bytes) -> Index:
-    """Reads an index and checks that it holds together with its header. Raises BadPrepared."""
+    """Reads an index and checks that it holds together with its header; small ones are kept. Raises BadPrepared."""
+    return _read_small(header, data) if len(data) <= _SMALL else _read_index(header, data)
+
+
+@functools.lru_cache(maxsize=32)
+def _read_small(header: Header, data: bytes) -> Index:
+    return _read_index(header, data)
+
+
+def _read_index(header: Header, data: bytes) -> Index:
     if len(data) != header.index_size or hashlib.sha256(data).digest() != header.index_sha256:
         raise BadPrepared("the index of the prepared document was changed or cut")
     try:

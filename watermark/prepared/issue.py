@@ -12,7 +12,7 @@ from typing import Literal
 from watermark.errors import BadPassphrase, BadPrepared, MarkNotHeld
 from watermark.mark import Mark
 from watermark.prepared import ae2, age
-from watermark.prepared.cipher import Chain, decrypted
+from watermark.prepared.cipher import chained, decrypted, steps
 from watermark.prepared.fill import filling
 from watermark.prepared.format import BLOCK, Field, Kind, Patch
 from watermark.prepared.standard import new_keys
@@ -77,12 +77,12 @@ def copy(opened: Opened, mark: Mark, key: str, kind: Sealing, *, name: str = ENT
 def _pdf(opened: Opened, filled: dict[str, bytes], key: str, name: str) -> Iterator[Piece]:
     keys = new_keys(key)
     watch = Watch([(field.offset - BLOCK, field.offset + field.size) for field in opened.index.fields])
-    chain = Chain(keys.file_key, opened.index.streams)
+    plan = steps(opened.index, opened.header.image_size)
 
     def plain(kept: bytearray, field: Field) -> bytes:
         return decrypted(keys.file_key, bytes(kept[:BLOCK]), bytes(kept[BLOCK:]))
 
-    ciphered = chain.windows(opened.windows(opened.edits(filled, keys.patches)))
+    ciphered = chained(keys.file_key, opened.windows(opened.edits(filled, keys.patches)), plan)
     return _held_back(ciphered, opened, filled, watch, plain)
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from watermark.prepared.format import Patch
-from watermark.prepared.writer import PERMISSIONS
+from watermark.prepared.format import PERMISSIONS, Patch
 
 _ROUNDS = 64
 _HASHES = (hashlib.sha256, hashlib.sha384, hashlib.sha512)

@@ -116,7 +116,8 @@ class Opened:
 
     def windows(self, edits: Edits) -> Iterator[Window]:
         """The image with the edits in it; each window is good until the next is asked for."""
-        whole, offset, pending = memoryview(bytearray(ROOM + WINDOW + ROOM)), 0, list(edits)
+        room = ROOM + min(WINDOW, self.header.image_size) + ROOM
+        whole, offset, pending = memoryview(bytearray(room)), 0, list(edits)
         while offset < self.header.image_size:
             size = min(WINDOW, self.header.image_size - offset)
             data = whole[ROOM : ROOM + size]

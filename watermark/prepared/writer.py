@@ -15,13 +15,12 @@ import pikepdf
 from pikepdf import Array, Dictionary, Pdf, Stream, String
 
 from watermark.errors import Refusal
-from watermark.prepared.format import BLOCK, DIGITS, Field, Kind, Patch
+from watermark.prepared.format import BLOCK, DIGITS, PERMISSIONS, Field, Kind, Patch
 
 _REFERENCE = re.compile(rb"(\d+) 0 R\b")
 _IN_ONE_STREAM = 200
 _MAX_DEPTH = 96
 _HEAD = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
-PERMISSIONS = -1340  # Printing in any quality, and reading aloud; bits 3, 10 and 12 (ISO 32000-2, table 22).
 
 
 @dataclass
