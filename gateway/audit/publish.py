@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -9,8 +11,10 @@ from sqlalchemy.orm import Session
 from gateway.audit import layout
 from gateway.audit.errors import LogDamaged
 from gateway.audit.models import Leaf, Tile
-from gateway.audit.sequencer import CheckpointView
+from gateway.audit.service import CheckpointView, Log, record
 from gateway.audit.tree import HASH_BYTES
+from gateway.db import Database
+from gateway.principal import SYSTEM
 
 _LEVELS = 8
 _NAME = re.compile(r"(?:x[0-9]{3}/){0,6}[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?")
@@ -66,3 +70,19 @@ def _there(content: bytes | None) -> bytes:
     if content is None:
         raise LogDamaged("the tree lacks a file of its own")
     return content
+
+
+def export(database: Database, log: Log, folder: Path, *, now: datetime) -> int:
+    """Writes every file of the log into a new folder and returns how many entries it covers; the export's own is among them.
+
+    Raises Unavailable when no checkpoint is to be had, LogDamaged, OSError.
+    """
+    with database.write() as session:
+        leaf = record(session, "log.exported", actor=SYSTEM, obj=("log", "folder"), now=now)
+    head = log.await_checkpoint(leaf, now=now)
+    with database.read() as session:
+        for name, content in files(session, head):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return head.size

@@ -1,6 +1,6 @@
 """The command `sealgate`: one verb a line, one module a trade; importing a module adds its verbs to the door."""
 
-from gateway.cli import agreements, doctor, keys, marking, opening, running, storage, witness
+from gateway.cli import agreements, doctor, keys, log, marking, opening, running, storage, witness
 from gateway.cli.door import main
 
-__all__ = ["agreements", "doctor", "keys", "main", "marking", "opening", "running", "storage", "witness"]
+__all__ = ["agreements", "doctor", "keys", "log", "main", "marking", "opening", "running", "storage", "witness"]

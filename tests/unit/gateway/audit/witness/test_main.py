@@ -67,9 +67,9 @@ def test_what_cannot_be_done_is_one_line(
 def test_the_command_becomes_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda path, argv: seen.append(argv))
-    done = CliRunner().invoke(door_main, ["witness", "serve", "--home", "x", "-h"])
+    done = CliRunner().invoke(door_main, ["witness", "serve", "--home", "x", "--log", "k"])
     assert done.exit_code == 0
-    assert seen[0][1:] == ["-m", "gateway.audit.witness", "serve", "--home", "x", "-h"]
+    assert seen[0][1:] == ["-m", "gateway.audit.witness", "serve", "--home", "x", "--log", "k"]
 
 
 @contextlib.contextmanager
