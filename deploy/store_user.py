@@ -7,7 +7,7 @@ at hand. The root credentials are read here and nowhere else. Running it again i
 import os
 from pathlib import Path
 
-from gateway.bootstrap import BUNDLE_DAYS, LOCK_YEARS
+from gateway.custody.buckets import BUNDLE_DAYS, LOCK_YEARS
 from storage import admin, rights
 from storage.admin import Buckets
 

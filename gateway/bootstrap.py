@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from huey import RedisHuey, SqliteHuey
 from huey.api import Huey
-from minio import Minio
 
 from agreements.credentials import (
     Credentials,
@@ -30,6 +29,8 @@ from gateway.audit.service import Log
 from gateway.audit.signer import Signer
 from gateway.audit.witnesses import Witnesses
 from gateway.config import KEY_BYTES, Settings, load, read_secret, write_secret
+from gateway.custody.buckets import lacking, prepare_storage, s3_credentials
+from gateway.custody.copy import require_settled
 from gateway.custody.restore import unfinished
 from gateway.custody.uploads import UploadRecords
 from gateway.db import Database
@@ -37,7 +38,7 @@ from gateway.deps import Deps
 from gateway.errors import ConfigError
 from gateway.jobs.service import Queue
 from gateway.notify.service import Mailer, Outbox, Smtp, Transport
-from storage import admin, rights, s3
+from storage import s3
 from storage.fields import FieldCipher, SearchKey
 from storage.kek import KekFolder
 from storage.keyring import Keyring, PostgresKeyring, SqliteKeyring
@@ -45,12 +46,12 @@ from storage.local import LocalStore
 from storage.sealed import SealedStore
 from storage.store import ObjectStore, UploadJournal
 
+__all__ = ["build", "everything", "lacking", "make_keys", "prepare_storage", "start", "upgrade"]
+
 ROOMS = ("identity", "archive", "signing", "sharing", "oversight")
 RAW_KEYS = ("mac.key", "search.key", "session.key", "manifest.key", "evidence.key")
 STORES = ("objects", "bundles", "evidence", "audit")
 LOCKED = frozenset({"evidence", "audit"})
-BUNDLE_DAYS = 35
-LOCK_YEARS = 10
 SEAL = "seal.pem"
 EXPOSED = "readable by others; set its mode to 0600"
 
@@ -220,85 +221,47 @@ def _keyring(settings: Settings) -> Keyring:
 
 
 def raw_stores(
-    settings: Settings, database: Database, clock: Callable[[], datetime] = wall_clock
+    settings: Settings,
+    database: Database,
+    clock: Callable[[], datetime] = wall_clock,
+    *,
+    whole: bool = False,
 ) -> dict[str, ObjectStore]:
-    """The stores without the sealed layer over them: what custody compares, copies and brings back."""
-    return {kind: _store(settings, kind, UploadRecords(database, kind, clock)) for kind in STORES}
+    """The stores without the sealed layer over them: what custody compares, copies and brings back.
+
+    `whole` asks for all that lies in them, also what belongs to a log that was frozen.
+    """
+    records = {kind: UploadRecords(database, kind, clock) for kind in STORES}
+    return {kind: _store(settings, kind, journal, whole=whole) for kind, journal in records.items()}
 
 
-def _store(settings: Settings, kind: str, journal: UploadJournal | None = None) -> ObjectStore:
+def _store(
+    settings: Settings, kind: str, journal: UploadJournal | None = None, *, whole: bool = False
+) -> ObjectStore:
     # A log that continues a frozen one has anchors of its own, beside those of the old one.
-    again = log_origin(settings).rpartition("/")[2] if kind == "audit" else ""
+    again = log_origin(settings).rpartition("/")[2] if kind == "audit" and not whole else ""
     prefix = f"log-{again}/" if again.isdecimal() else ""
     if settings.storage == "local":
-        return LocalStore(settings.home / "store" / kind / prefix)
+        return LocalStore(settings.objects / kind / prefix)
     access, secret = s3_credentials(settings)
     bucket, locked = getattr(settings, f"s3_bucket_{kind}"), kind in LOCKED
     client = s3.make_client(settings.s3_endpoint or "", access, secret, settings.s3_region)
     return s3.S3Store(client, bucket, prefix=prefix, journal=journal, locked=locked)
 
 
-def s3_credentials(settings: Settings) -> tuple[str, str]:
-    """Access and secret key from their files; raises ConfigError."""
-    if settings.s3_access_key_file is None or settings.s3_secret_key_file is None:
-        raise ConfigError(["SEALGATE_S3_ACCESS_KEY_FILE, SEALGATE_S3_SECRET_KEY_FILE: needed"])
-    return read_secret(settings.s3_access_key_file).decode(), read_secret(
-        settings.s3_secret_key_file
-    ).decode()
-
-
-def buckets(settings: Settings) -> admin.Buckets:
-    """The buckets this installation uses."""
-    return admin.Buckets(
-        objects=settings.s3_bucket_objects,
-        bundles=settings.s3_bucket_bundles,
-        evidence=settings.s3_bucket_evidence,
-        audit=settings.s3_bucket_audit,
-        bundle_days=BUNDLE_DAYS,
-        lock_years=LOCK_YEARS,
-    )
-
-
-def prepare_storage(settings: Settings, root: tuple[str, str] | None = None) -> list[str]:
-    """Makes the buckets where objects are kept in S3; returns what is still missing by name (empty for local).
-
-    `root` is the server's own access and secret key: with it the buckets are made by the root, and the portal's user
-    with no more than its rights. Without it the portal's user has to be able to make them.
-    """
-    if settings.storage == "local":
-        return []
-    admin.create_buckets(_administrator(settings, root), buckets(settings))
-    if root is not None:
-        endpoint, user = urlsplit(settings.s3_endpoint or ""), s3_credentials(settings)
-        secure = endpoint.scheme == "https"
-        rights.provision(endpoint.netloc, root, user, buckets(settings).all, secure=secure)
-    return lacking(settings)
-
-
-def lacking(settings: Settings) -> list[str]:
-    """What the object store lacks, as the portal's own user sees it: `<bucket>: <what>`; empty for local."""
-    if settings.storage == "local":
-        return []
-    return admin.verify(_administrator(settings, None), buckets(settings))
-
-
 def start(settings: Settings | None = None) -> Deps:
     """The wired portal, once the object store is seen to be as it has to be: nothing is served from one that forgets or
-    lets itself be changed. Raises ConfigError naming what is missing, Unavailable when the store does not answer.
+    lets itself be changed, nor from one to which not everything was carried. Raises ConfigError naming what is missing,
+    Unavailable when the store does not answer.
     """
     settings = settings or load()
+    require_settled(settings)
     missing = lacking(settings)
     if missing:
         raise ConfigError(
             [f"object store: {what} is missing; run `sealgate storage init`" for what in missing]
         )
     return build(settings)
-
-
-def _administrator(settings: Settings, root: tuple[str, str] | None) -> Minio:
-    endpoint = urlsplit(settings.s3_endpoint or "")
-    keys = root or s3_credentials(settings)
-    return admin.connect(endpoint.netloc, *keys, settings.s3_region, secure=endpoint.scheme == "https")
 
 
 def _huey(settings: Settings) -> Huey:

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(default=0, ge=0, le=3)
 
     storage: Literal["local", "s3"] = "local"
+    store_folder: Path | None = None
     s3_endpoint: str | None = Field(default=None, validate_default=True)
     s3_region: str = "us-east-1"
     s3_access_key_file: Path | None = Field(default=None, validate_default=True)
@@ -163,6 +164,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """SQLAlchemy URL of the business database."""
         return self.database_url or f"sqlite:///{self.home / 'sealgate.db'}"
+
+    @property
+    def objects(self) -> Path:
+        """Folder of the encrypted objects of the local store."""
+        return (self.store_folder or self.home / "store").expanduser().resolve()
 
     @property
     def keys(self) -> Path:
