@@ -118,6 +118,10 @@ class Keyring(Protocol):
         """Let go of what the engine still holds of deleted and replaced wraps, and count one generation on."""
         ...
 
+    def close(self) -> None:
+        """Close the connections of this process; the next use opens new ones."""
+        ...
+
 
 class Ring(ABC):
     """What both engines share; each gives its transactions and the class of its error for a taken name."""

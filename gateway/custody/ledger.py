@@ -4,7 +4,7 @@ There is no table for it. The log outlives a restore (what a backup had not seen
 that knows of every copy of the keys that was ever made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -61,9 +61,11 @@ class Standing:
     rotation: bool = False
 
 
-def entries(session: Session, *events: str) -> Iterator[leaf.Entry]:
-    """Every entry of these events in order of arrival."""
+def entries(session: Session, *events: str, about: Sequence[str] | None = None) -> Iterator[leaf.Entry]:
+    """Every entry of these events in order of arrival; only those about these objects, where some are given."""
     query = select(Leaf.body).where(Leaf.event.in_(events)).order_by(Leaf.arrival)
+    if about is not None:
+        query = query.where(Leaf.object_id.in_([name[:200] for name in about]))
     return (leaf.parse(body) for body in session.scalars(query).all())
 
 
@@ -79,11 +81,11 @@ def _key_copy(entry: leaf.Entry) -> KeyCopy:
     )
 
 
-def destructions(session: Session) -> list[Destruction]:
-    """Every destruction that was begun, in order; a repeated one counts once, by its first entry."""
-    done = {entry.object[1] for entry in entries(session, DESTROYED)}
+def destructions(session: Session, names: Sequence[str] | None = None) -> list[Destruction]:
+    """Every destruction that was begun (of these objects), in order; a repeated one counts once, by its first entry."""
+    done = {entry.object[1] for entry in entries(session, DESTROYED, about=names)}
     found: dict[str, Destruction] = {}
-    for entry in entries(session, DESTROYING):
+    for entry in entries(session, DESTROYING, about=names):
         data: Any = entry.data
         name = entry.object[1]
         found.setdefault(

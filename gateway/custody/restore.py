@@ -101,12 +101,13 @@ def restore(
         portal = rebuilt()
         _tell(portal, proved, compared, actor, now)
         portal.log.sequence(now=now)
+        origin = portal.log.vkey
+        portal.keyring.close()
+        portal.database.close()
         (deps.settings.home / MARKER).unlink()
         sync_folder(deps.settings.home)
     left_out = source.manifest.objects - len(proved.lines)
-    return Restored(
-        source.manifest.id, proved.log.rows, len(proved.lines), left_out, compared, portal.log.vkey
-    )
+    return Restored(source.manifest.id, proved.log.rows, len(proved.lines), left_out, compared, origin)
 
 
 def unfinished(settings: Settings) -> bool:

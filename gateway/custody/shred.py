@@ -61,13 +61,12 @@ def finish(deps: Deps, *, now: datetime) -> int:
 def standings(deps: Deps, names: Sequence[str] | None = None, *, now: datetime) -> list[Standing]:
     """Where the destructions of these objects (of all, without names) stand, in the order in which they were begun."""
     with deps.database.read() as session:
-        found = ledger.destructions(session)
+        found = ledger.destructions(session, names)
         copies = ledger.key_copies(session)
         _, ended = ledger.rotations(session)
         due = rotation_due(deps, now=now)
-    wanted = found if names is None else [one for one in found if one.name in set(names)]
     live, over = kek_epochs(deps), ended.at if ended is not None else None
-    return [ledger.standing(o, live=live, copies=copies, ended=over, due=due, now=now) for o in wanted]
+    return [ledger.standing(o, live=live, copies=copies, ended=over, due=due, now=now) for o in found]
 
 
 def kek_epochs(deps: Deps) -> tuple[int, ...]:

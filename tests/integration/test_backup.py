@@ -94,6 +94,8 @@ class Site:
             deps, self.source(deps, backup_id), prepare=lambda: bootstrap.upgrade(deps.settings),
             rebuilt=rebuilt, actor=SYSTEM, now=self.world.now(),
         )  # fmt: skip
+        deps.keyring.close()
+        deps.database.close()
         return done, bootstrap.build(deps.settings, clock=self.world.clock)
 
 
