@@ -30,6 +30,8 @@ LONG_FIELDS: Mapping[str, int] = {
     "pi_categories": 1000,
     "pi_method": 500,
     "pi_purpose": 500,
+    "pi_return": 500,
+    "pi_safeguards": 1000,
     "purpose": 500,
 }
 # These letters and marks are drawn as nothing, so a name made of them would look blank or like another name.

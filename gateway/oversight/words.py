@@ -115,6 +115,7 @@ object.destroying|存储对象：开始销毁|Object: destruction begun
 person.language|账号：更换语言|Account: language changed
 person.timezone|账号：更换时区|Account: time zone changed
 pledge.accept|个人承诺：接受|Undertaking: accepted
+terms.accept|使用条款：接受|Terms of use: accepted
 refused|已拒绝|Refused
 refused.strangers|已拒绝：未登录者|Refused: strangers
 release.aborted|放行：传输中断|Release: broken off

@@ -20,7 +20,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from gateway.archive.vocabulary import PURPOSES
 from gateway.principal import Text
 from gateway.signing.results import DraftChoices
-from gateway.signing.rules import CLASS_TEXT, PAPER_CHECKS, RELATION_TEXT
+from gateway.signing.rules import CLASS_TEXT, KINDS, PAPER_CHECKS, RELATION_TEXT, SIGNED_KINDS
 from gateway.signing.service import Scan, Scope, Signature
 from gateway.web.kit import Form, language
 
@@ -83,6 +83,8 @@ class PledgeForm(Form):
 class DraftForm(Form):
     """The scope of a new agreement."""
 
+    kind = SelectField(_("种类"))
+    parent = SelectField(_("所补充的协议"), description=_("仅补充协议填写。"), validators=[Optional()])
     organisation = SelectField(_("对方单位"), validators=[_NEEDED])
     signer = SelectField(_("授权签署人"), validators=[_NEEDED])
     all_clients = BooleanField(_("经本系统共享的全部客户"))
@@ -97,6 +99,9 @@ class DraftForm(Form):
     incident_contact = StringField(_("事件通知联系人"), description=_("部门和电话，写入协议。"))
     liability = TextAreaField(_("违约责任条款"))
     forum = StringField(_("争议解决机构"))
+    method = StringField(_("处理方式"), description=_("委托处理记录；不填则用通行写法，下同。"))
+    safeguards = TextAreaField(_("保护措施"))
+    disposal = StringField(_("返还或删除"))
 
     def offer(self, given: DraftChoices) -> "DraftForm":
         """Fills the lists."""
@@ -105,6 +110,8 @@ class DraftForm(Form):
             ("", _("请选择")),
             *((s.id, f"{s.name}（{s.organisation}）") for s in given.signers),
         ]
+        self.kind.choices = [(kind, KINDS[kind](language())) for kind in SIGNED_KINDS]
+        self.parent.choices = [("", "–"), *((p.id, p.name) for p in given.parents)]
         self.clients.choices = [(c.id, c.name) for c in given.clients]
         self.classes.choices = options(CLASS_TEXT)
         self.purposes.choices = options(PURPOSES)
@@ -127,7 +134,18 @@ class DraftForm(Form):
             liability=self.liability.data or "",
             forum=self.forum.data or "",
             purpose_note=self.purpose_note.data or "",
+            kind=self.kind.data or "NDA",
+            parent=self.parent.data or "",
+            **self._record(),
         )
+
+    def _record(self) -> dict[str, str]:
+        typed = {
+            "method": self.method.data,
+            "safeguards": self.safeguards.data,
+            "disposal": self.disposal.data,
+        }
+        return {name: text for name, text in typed.items() if text and text.strip()}
 
 
 class PaperForm(DraftForm):
@@ -175,6 +193,15 @@ class PointsForm(Form):
 class TemplateForm(Form):
     """A new version of the text in both languages."""
 
+    kind = SelectField(_("种类"))
     version = StringField(_("版本号"), validators=[_NEEDED])
     zh = TextAreaField(_("中文文本"), validators=[_NEEDED], render_kw={"rows": 18})
     en = TextAreaField(_("英文文本"), validators=[_NEEDED], render_kw={"rows": 14})
+    resign = BooleanField(
+        _("启用后须重新签署"), description=_("已生效的同类协议暂停放行，直到签署新文本；旧签署原样保留。")
+    )
+
+    def offer(self) -> "TemplateForm":
+        """Fills the list of kinds."""
+        self.kind.choices = [(kind, text(language())) for kind, text in KINDS.items()]
+        return self

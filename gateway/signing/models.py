@@ -10,11 +10,22 @@ from gateway.db import Base, Guarded, new_id
 
 
 class Template(Guarded, Base):
-    """One version of the agreement's text. state: DRAFT, REVIEW, ACTIVE (immutable), RETIRED. kind: NDA."""
+    """One version of a text. state: DRAFT, REVIEW, ACTIVE (immutable), RETIRED. kind: NDA, ENTRUST, SUPPLEMENT, TERMS.
+    `resign`: once active, what was agreed under earlier versions has to be signed again."""
 
     __tablename__ = "template"
     __table_args__ = (UniqueConstraint("kind", "version"),)
-    __guarded__ = ("kind", "version", "zh", "en", "state", "text_sha256", "drafted_by", "approved_by")
+    __guarded__ = (
+        "kind",
+        "version",
+        "zh",
+        "en",
+        "state",
+        "text_sha256",
+        "drafted_by",
+        "approved_by",
+        "resign",
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     kind: Mapped[str] = mapped_column(String(16), default="NDA")
@@ -25,6 +36,7 @@ class Template(Guarded, Base):
     state: Mapped[str] = mapped_column(String(16), default="DRAFT")
     drafted_by: Mapped[str] = mapped_column(String(32))
     approved_by: Mapped[str | None] = mapped_column(String(32))
+    resign: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
 
 
@@ -39,7 +51,7 @@ class Agreement(Guarded, Base):
         "number", "organisation_id", "template_id", "state", "clients", "classes", "purposes", "valid_from", "valid_to",
         "signer_id", "pdf_sha256", "signed_sha256", "countersigned_by", "relation",
         "values", "drafted_by", "sign_by", "parameters", "places", "sealed_sha256", "level",
-        "form", "original_location", "checked_by",
+        "form", "original_location", "checked_by", "kind", "parent_id",
     )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
@@ -67,6 +79,8 @@ class Agreement(Guarded, Base):
     created_at: Mapped[datetime]
     parameters: Mapped[int] = mapped_column(default=0)
     form: Mapped[str] = mapped_column(String(12), default="ELECTRONIC")
+    kind: Mapped[str] = mapped_column(String(16), default="NDA")
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("agreement.id"))
     original_location: Mapped[str | None] = mapped_column(String(200))
     checked_by: Mapped[str | None] = mapped_column(String(32))
     places: Mapped[dict[str, list[float]] | None] = mapped_column(JSON)
@@ -140,4 +154,17 @@ class Pledge(Guarded, Base):
     contact_id: Mapped[str] = mapped_column(String(32), index=True)
     agreement_id: Mapped[str] = mapped_column(ForeignKey("agreement.id"))
     text_version: Mapped[str] = mapped_column(String(20))
+    at: Mapped[datetime]
+
+
+class TermsAcceptance(Guarded, Base):
+    """A contact's acceptance of one version of the terms of use."""
+
+    __tablename__ = "terms_acceptance"
+    __table_args__ = (UniqueConstraint("contact_id", "template_id"),)
+    __guarded__ = ("contact_id", "template_id", "at")
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    contact_id: Mapped[str] = mapped_column(String(32), index=True)
+    template_id: Mapped[str] = mapped_column(ForeignKey("template.id"))
     at: Mapped[datetime]

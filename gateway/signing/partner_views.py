@@ -28,6 +28,7 @@ def add_partner_pages(bp: Blueprint) -> None:
     bp.add_url_rule("/my/agreements/<agreement_id>/certificate", view_func=my_certificate, methods=["GET"])
     bp.add_url_rule("/my/agreements/<agreement_id>/evidence", view_func=my_evidence, methods=["GET"])
     bp.add_url_rule("/my/pledge", view_func=my_pledge, methods=["GET", "POST"])
+    bp.add_url_rule("/my/terms", view_func=my_terms, methods=["POST"])
     nav(bp, lazy_gettext("协议"), "mine", kind="partner", icon="pen", order=20)
 
 
@@ -143,5 +144,28 @@ def my_pledge() -> AnyResponse:
     ):
         flash_text(_("个人承诺已接受。"))
         return redirect(url_for("signing.my_pledge"))
+    return _undertakings(form, asked)
+
+
+def _undertakings(form: PledgeForm, asked: str) -> Response:
     rows = queries.own_pledges(deps(), actor=actor(), now=now())
-    return page("signing/my_pledge.html", rows=rows, form=form, asked=asked, status=pages.status(form))
+    terms = queries.own_terms(deps(), actor=actor())
+    return page(
+        "signing/my_pledge.html", rows=rows, terms=terms, form=form, asked=asked, status=pages.status(form)
+    )
+
+
+@access("partner")
+def my_terms() -> AnyResponse:
+    """Accepts the terms of use."""
+    form = PledgeForm()
+    asked = form.agreement.data or ""
+    if pages.done(
+        form,
+        lambda: service.accept_terms(
+            deps(), asked, consent=bool(form.consent.data), actor=actor(), now=now()
+        ),
+    ):
+        flash_text(_("使用条款已接受。"))
+        return redirect(url_for("signing.my_pledge"))
+    return _undertakings(form, asked)

@@ -18,7 +18,7 @@ from gateway.deps import Deps
 from gateway.errors import NotAllowed, NotFound
 from gateway.identity.models import Contact, Organisation
 from gateway.principal import Actor, Role, Text
-from gateway.signing.models import Agreement, Pledge, SignedEvidence, Template
+from gateway.signing.models import Agreement, Pledge, SignedEvidence, Template, TermsAcceptance
 from gateway.signing.results import (
     AgreementPage,
     Choice,
@@ -28,12 +28,11 @@ from gateway.signing.results import (
     OwnAgreements,
     PledgeRow,
     SignerChoice,
-    TemplatePage,
-    TemplateRow,
+    TermsRow,
     Unsigned,
     Words,
 )
-from gateway.signing.rows import account_name, agreement_row, history
+from gateway.signing.rows import account_name, agreement_row, entrustment, history
 from gateway.signing.rules import (
     AGREED,
     AGREEMENT,
@@ -41,7 +40,6 @@ from gateway.signing.rules import (
     GOVERNING,
     OPEN,
     RELATION_TEXT,
-    TEMPLATE,
     first_day,
     in_force,
     last_day,
@@ -50,7 +48,6 @@ from gateway.signing.visibility import READERS, readable, text_of
 from storage.errors import StorageError
 
 PENDING = ("DRAFT", *OPEN, "PARTNER_SIGNED", "PROCESSING", *AGREED, "PAPER_INTAKE", "CHECK1")
-DRAFTERS = (Role.ADM, Role.GM, Role.AUD)
 _MOST = 500
 
 
@@ -119,6 +116,7 @@ def agreement_page(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime
             named_signer=row.signer_id == actor.id,
             signed=kept is not None,
             complete=kept is not None and row.countersigned_at is not None,
+            entrustment=entrustment(row),
         )
 
 
@@ -190,6 +188,23 @@ def own_pledges(deps: Deps, *, actor: Actor, now: datetime) -> tuple[PledgeRow, 
         return tuple(_pledges(session, contact, now))
 
 
+def own_terms(deps: Deps, *, actor: Actor) -> TermsRow | None:
+    """The active terms of use and whether this contact has accepted them; None when there are none."""
+    with deps.database.read() as session:
+        query = select(Template).where(Template.kind == "TERMS", Template.state == "ACTIVE")
+        terms = session.scalars(query).first()
+        if terms is None or actor.kind != "contact":
+            return None
+        filled = fill(text_of(terms), {"company_name": deps.settings.company_name})
+        seen = session.scalars(
+            select(TermsAcceptance.at).where(
+                TermsAcceptance.contact_id == actor.id, TermsAcceptance.template_id == terms.id
+            )
+        ).first()
+        zh, en = _lines(filled.zh_paragraphs), _lines(filled.en_paragraphs)
+        return TermsRow(terms.id, terms.version, zh, en, seen)
+
+
 def _pledges(session: Session, contact: Contact, now: datetime) -> Iterable[PledgeRow]:
     query = select(Agreement).where(
         Agreement.organisation_id == contact.organisation_id, Agreement.state.in_(GOVERNING)
@@ -237,6 +252,7 @@ def draft_choices(deps: Deps, *, actor: Actor, now: datetime) -> DraftChoices:
             last=today + timedelta(days=days - 1),
             template=template.version if template is not None else "",
             printed=_printed(session),
+            parents=_parents(session, now),
         )
 
 
@@ -245,6 +261,15 @@ def _printed(session: Session) -> tuple[Choice, ...]:
         select(Template).where(Template.state.in_(("ACTIVE", "RETIRED"))).order_by(Template.created_at.desc())
     )
     return tuple(Choice(row.id, row.version) for row in session.scalars(query))
+
+
+def _parents(session: Session, now: datetime) -> tuple[Choice, ...]:
+    query = select(Agreement).where(Agreement.state.in_(GOVERNING), Agreement.kind == "NDA")
+    return tuple(
+        Choice(row.id, f"{row.number} {session.get_one(Organisation, row.organisation_id).name}")
+        for row in session.scalars(query.order_by(Agreement.number))
+        if in_force(row, now)
+    )
 
 
 def waiting_checks(deps: Deps, *, actor: Actor) -> int:
@@ -285,6 +310,11 @@ def start_from(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) ->
             "classes": list(row.classes),
             "purposes": list(row.purposes),
             "relation": row.relation,
+            "kind": row.kind,
+            "parent": row.parent_id or "",
+            "method": row.values.get("pi_method", ""),
+            "safeguards": row.values.get("pi_safeguards", ""),
+            "disposal": row.values.get("pi_return", ""),
             "valid_from": first,
             "valid_to": max(last_day(row.valid_to) + timedelta(days=1), first) + timedelta(days=days),
             "contact_list": row.values["contact_list"],
@@ -292,47 +322,3 @@ def start_from(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) ->
             "liability": row.values["liability_clause"],
             "forum": row.values["dispute_forum"],
         }
-
-
-def template_list(deps: Deps, *, actor: Actor) -> tuple[TemplateRow, ...]:
-    """Every version of the text, newest first."""
-    _drafters(actor)
-    with deps.database.read() as session:
-        query = select(Template).order_by(Template.created_at.desc(), Template.version)
-        return tuple(_template(session, row) for row in session.scalars(query))
-
-
-def _drafters(actor: Actor) -> None:
-    if not actor.has(*DRAFTERS):
-        raise NotAllowed
-
-
-def _template(session: Session, row: Template) -> TemplateRow:
-    used = (
-        session.scalar(select(func.count()).select_from(Agreement).where(Agreement.template_id == row.id))
-        or 0
-    )
-    return TemplateRow(
-        id=row.id,
-        version=row.version,
-        state_name=row.state,
-        state=TEMPLATE.states[row.state],
-        drafted_by=account_name(session, row.drafted_by),
-        approved_by=account_name(session, row.approved_by),
-        created_at=row.created_at,
-        sha256=row.text_sha256,
-        agreements=used,
-    )
-
-
-def template_page(deps: Deps, template_id: str, *, actor: Actor) -> TemplatePage:
-    """One version; raises NotFound."""
-    _drafters(actor)
-    with deps.database.read() as session:
-        row = session.get(Template, template_id)
-        if row is None:
-            raise NotFound
-        events = {m.event for m in TEMPLATE.offered(row.state, actor)}
-        own = {"approve"} if row.drafted_by == actor.id else set()
-        found = history(session, TEMPLATE, row.id)
-        return TemplatePage(_template(session, row), row.zh, row.en, found, frozenset(events - own))

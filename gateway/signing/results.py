@@ -45,6 +45,7 @@ class AgreementRow:
     successor: str
     form: Text
     original: Text
+    kind: Text
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class AgreementPage:
     named_signer: bool
     signed: bool
     complete: bool
+    entrustment: tuple[tuple[Text, str], ...]
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,17 @@ class OwnAgreements:
     ended: tuple[AgreementRow, ...]
     contact: str
     pledges: int
+
+
+@dataclass(frozen=True)
+class TermsRow:
+    """The active terms of use: their words, and when this contact accepted them (None: not yet)."""
+
+    id: str
+    version: str
+    zh: tuple[Words, ...]
+    en: tuple[Words, ...]
+    accepted_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -159,6 +172,7 @@ class DraftChoices:
     last: date
     template: str
     printed: tuple[Choice, ...]
+    parents: tuple[Choice, ...]
 
 
 @dataclass(frozen=True)
@@ -174,6 +188,9 @@ class TemplateRow:
     created_at: datetime
     sha256: str
     agreements: int
+    kind: Text
+    kind_name: str
+    resign: bool
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from gateway.identity.models import Account, Contact, Organisation
 from gateway.principal import Text
 from gateway.signing.models import Agreement
 from gateway.signing.results import AgreementRow, Happening
-from gateway.signing.rules import AGREEMENT, CLASS_TEXT, days_left, first_day, last_day
+from gateway.signing.rules import AGREEMENT, CLASS_TEXT, KINDS, days_left, first_day, last_day
 from gateway.workflow import Process
 
 PAPER = Text("纸质", "Paper")
@@ -50,6 +50,7 @@ def agreement_row(session: Session, row: Agreement, now: datetime) -> AgreementR
         successor=_successor(session, row),
         form=PAPER if row.form == "PAPER" else ELECTRONIC,
         original=_original(row),
+        kind=KINDS[row.kind],
     )
 
 
@@ -65,6 +66,23 @@ def _clients(session: Session, row: Agreement) -> Text:
     found = (session.get(Client, client_id) for client_id in row.clients)
     numbers = sorted(client.client_no for client in found if client is not None)
     return Text("、".join(numbers), ", ".join(numbers))
+
+
+RECORD: dict[str, Text] = {
+    "pi_purpose": Text("处理目的", "Purpose"),
+    "pi_period": Text("处理期限", "Period"),
+    "pi_method": Text("处理方式", "Manner"),
+    "pi_categories": Text("个人信息种类", "Kinds of information"),
+    "pi_safeguards": Text("保护措施", "Safeguards"),
+    "pi_return": Text("返还或删除", "Return or deletion"),
+}
+
+
+def entrustment(row: Agreement) -> tuple[tuple[Text, str], ...]:
+    """The record of entrusted processing that is bound to this agreement (PIPL art. 21); empty where nothing is entrusted."""
+    if row.relation != "ENTRUST":
+        return ()
+    return tuple((text, row.values[name]) for name, text in RECORD.items() if row.values.get(name))
 
 
 def account_name(session: Session, account_id: str | None) -> str:

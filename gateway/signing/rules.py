@@ -13,12 +13,22 @@ from gateway.workflow import Move, Process, State, Step, Teller, Timeout
 
 COMPANY_ZONE = ZoneInfo("Asia/Shanghai")
 GOVERNING = ("IN_FORCE", "EXPIRING")
+# Agreed and not ended; one that has to be signed again governs nothing until its successor does.
+STANDING = (*GOVERNING, "RESIGN")
 OPEN = ("SENT", "VIEWED")
 # Wholly agreed, on paper or here; the first day is all that is waited for.
 AGREED = ("COUNTERSIGNED", "CHECK2")
 OWN_DRAFT = Text(
     "起草人不能批准或会签自己起草的文本。", "Whoever drafted a text neither approves nor countersigns it."
 )
+KINDS: dict[str, Text] = {
+    "NDA": Text("保密协议", "Confidentiality agreement"),
+    "ENTRUST": Text("委托处理协议", "Entrusted-processing agreement"),
+    "SUPPLEMENT": Text("补充协议", "Supplement"),
+    "TERMS": Text("使用条款（个人）", "Terms of use (personal)"),
+}
+# What an organisation signs; terms of use are accepted by each contact.
+SIGNED_KINDS = ("NDA", "ENTRUST", "SUPPLEMENT")
 SAME_CHECKER = Text(
     "登记或初核过这份纸质协议的人不能复核。",
     "Whoever registered this paper or made its first check does not make the second.",
@@ -120,6 +130,7 @@ AGREEMENT = Process(
         "REFUSED": _state("未通过", "Refused", "fail", final=True),
         "IN_FORCE": _state("生效中", "In force", "ok"),
         "EXPIRING": _state("即将到期", "Expiring", "wait"),
+        "RESIGN": _state("待重新签署", "To be signed again", "wait"),
         "LAPSED": _state("已到期", "Lapsed", "fail", final=True),
         "RENEWED": _state("已续签", "Renewed", final=True),
         "TERMINATED": _state("已终止", "Terminated", "fail", final=True),
@@ -175,23 +186,27 @@ AGREEMENT = Process(
         ),
         Move(("IN_FORCE",), "near_end", "EXPIRING", Text("即将到期", "Near its end")),
         Move(
-            GOVERNING, "lapse", "LAPSED", Text("到期", "Lapse"),
+            GOVERNING, "demand", "RESIGN", Text("要求重新签署", "Demand a new signature"), records=("template",),
+            tells=(_to_roles("agreement.inside", Role.ADM),),
+        ),
+        Move(
+            STANDING, "lapse", "LAPSED", Text("到期", "Lapse"),
             tells=(_to_contact("agreement.lapsed"), _to_roles("agreement.inside", Role.ADM)),
         ),
-        Move(GOVERNING, "renew", "RENEWED", Text("由续签取代", "Renewed"), records=("successor",)),
+        Move(STANDING, "renew", "RENEWED", Text("由续签取代", "Renewed"), records=("successor",)),
         Move(
-            (*AGREED, *GOVERNING), "terminate", "TERMINATED", Text("终止", "Terminate"), frozenset({Role.GM, Role.ADM}),
+            (*AGREED, *STANDING), "terminate", "TERMINATED", Text("终止", "Terminate"), frozenset({Role.GM, Role.ADM}),
             reason=True, act=True, tells=(_to_contact("agreement.ended"),),
         ),
         Move(
-            (*AGREED, *GOVERNING), "partner_terminate", "TERMINATED", Text("终止", "Terminate"), _PTN, (signer_only,),
+            (*AGREED, *STANDING), "partner_terminate", "TERMINATED", Text("终止", "Terminate"), _PTN, (signer_only,),
             reason=True, fresh=True, act=True, tells=(_to_roles("agreement.inside", Role.GM, Role.ADM),),
         ),
     ),
     timeouts=(
         *(Timeout(state, "time_out", lambda a: a.sign_by) for state in OPEN),
         *(Timeout(state, "enter_force", lambda a: a.valid_from) for state in AGREED),
-        *(Timeout(state, "lapse", lambda a: a.valid_to) for state in GOVERNING),
+        *(Timeout(state, "lapse", lambda a: a.valid_to) for state in STANDING),
     ),
 )  # fmt: skip
 

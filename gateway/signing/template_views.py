@@ -7,9 +7,11 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.principal import Role
-from gateway.signing import pages, queries, service
+from gateway.signing import pages, service
+from gateway.signing import template_queries as queries
 from gateway.signing.forms import ReasonForm, TemplateForm
-from gateway.signing.rules import TEMPLATE
+from gateway.signing.results import TemplatePage
+from gateway.signing.rules import KINDS, TEMPLATE
 from gateway.web.kit import access, actor, deps, flash_text, now, page
 
 DRAFTERS = frozenset({Role.ADM, Role.GM, Role.AUD})
@@ -33,7 +35,10 @@ def add_template_pages(bp: Blueprint) -> None:
 def templates() -> Response:
     """Every version, newest first."""
     return page(
-        "signing/templates.html", rows=queries.template_list(deps(), actor=actor()), states=TEMPLATE.states
+        "signing/templates.html",
+        rows=queries.template_list(deps(), actor=actor()),
+        states=TEMPLATE.states,
+        kinds=KINDS,
     )
 
 
@@ -42,11 +47,18 @@ def new_template() -> AnyResponse:
     """A new version; `from` fills in the texts of an earlier one."""
     earlier = request.args.get("from", "")
     given = queries.template_page(deps(), earlier, actor=actor()) if earlier else None
-    form = TemplateForm(zh=given.zh, en=given.en) if given is not None else TemplateForm()
+    form = TemplateForm(data=_start(given)).offer()
     made = pages.tried(
         form,
         lambda: service.draft_template(
-            deps(), form.version.data or "", form.zh.data or "", form.en.data or "", actor=actor(), now=now()
+            deps(),
+            form.version.data or "",
+            form.zh.data or "",
+            form.en.data or "",
+            kind=form.kind.data or "",
+            resign=bool(form.resign.data),
+            actor=actor(),
+            now=now(),
         ),
     )
     if made is not None:
@@ -54,6 +66,14 @@ def new_template() -> AnyResponse:
         return redirect(url_for("signing.template", template_id=made))
     places = sorted(service.SAMPLE)
     return page("signing/template_form.html", form=form, places=places, status=pages.status(form))
+
+
+def _start(given: TemplatePage | None) -> dict[str, str]:
+    """The texts to begin from: those of an earlier version, or the first text of the kind that is asked for."""
+    if given is not None:
+        return {"kind": given.row.kind_name, "zh": given.zh, "en": given.en}
+    kind = request.args.get("kind", "")
+    return queries.first_text(kind)
 
 
 @access("staff", roles=DRAFTERS)

@@ -6,7 +6,9 @@ import html
 
 import pytest
 
+from agreements.defaults import DEFAULTS
 from agreements.text import DEFAULT
+from gateway.signing import service
 from tests.factories import Browser, World
 
 
@@ -88,3 +90,56 @@ def test_templates_are_for_those_who_draft_decide_and_audit(world: World) -> Non
     assert enter(world, "s1").get("/agreements/templates").status_code == 404
     assert enter(world, "gm").get("/agreements/templates/new").status_code == 403
     assert enter(world, "gm").get(f"/agreements/templates/{'0' * 32}").status_code == 404
+
+
+def test_a_text_that_demands_a_new_signature_suspends_shares_until_it_is_signed(world: World) -> None:
+    share, _ = world.active_share()
+    adm, gm = world.browser("adm"), world.browser("gm")
+    form = adm.get("/agreements/templates/new?kind=NDA").get_data(as_text=True)
+    assert "启用后须重新签署" in form
+    text = DEFAULTS["NDA"]
+    made = adm.post(
+        "/agreements/templates/new",
+        {"kind": "NDA", "version": "NDA-2", "zh": text.zh, "en": text.en, "resign": "y"},
+    )
+    assert made.status_code == 302
+    page = made.headers["Location"]
+    assert adm.post(f"{page}/submit").status_code == 302
+    assert "启用后须重新签署" in gm.get(page).get_data(as_text=True)
+    assert gm.post(f"{page}/approve").status_code == 302
+    assert world.share(share).state == "SUSPENDED"
+    ledger = adm.get("/agreements?state=RESIGN").get_data(as_text=True)
+    assert "待重新签署" in ledger
+    world.agreement()
+    assert world.share(share).state == "ACTIVE"
+
+
+def test_the_first_texts_of_other_kinds_stand_in_the_form(world: World) -> None:
+    adm = world.browser("adm")
+    for kind in ("ENTRUST", "SUPPLEMENT", "TERMS"):
+        assert DEFAULTS[kind].version in adm.get(f"/agreements/templates/new?kind={kind}").get_data(
+            as_text=True
+        )
+    assert adm.get("/agreements/templates/new?kind=NONE").status_code == 200
+
+
+def test_a_contact_accepts_the_terms_of_use_on_a_page(world: World) -> None:
+    text = DEFAULTS["TERMS"]
+    actor = world.actor("adm")
+    made = service.draft_template(
+        world.deps, "TERMS-1", text.zh, text.en, kind="TERMS", actor=actor, now=world.now()
+    )
+    service.submit_template(world.deps, made, actor=actor, now=world.now())
+    service.approve_template(world.deps, made, actor=world.actor("gm"), now=world.now())
+    partner = world.browser("s1")
+    assert "资料领取平台使用条款" in partner.get("/my/pledge").get_data(as_text=True)
+    assert partner.post("/my/terms", {"agreement": made}).status_code == 422
+    assert partner.post("/my/terms", {"agreement": made, "consent": "y"}).status_code == 302
+    assert "接受于" in partner.get("/my/pledge").get_data(as_text=True)
+
+
+def test_the_record_of_entrusted_processing_stands_on_agreement_and_share(world: World) -> None:
+    share, _ = world.active_share()
+    page = world.browser("arc1").get(f"/shares/{share}").get_data(as_text=True)
+    assert "委托处理记录" in page
+    assert "访问控制、加密存储" in page

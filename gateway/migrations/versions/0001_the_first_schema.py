@@ -415,6 +415,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("drafted_by", sa.String(length=32), nullable=False),
         sa.Column("approved_by", sa.String(length=32), nullable=True),
+        sa.Column("resign", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("leaf", sa.String(length=32), nullable=False),
         sa.Column("mac", sa.String(length=64), nullable=False),
@@ -469,6 +470,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("parameters", sa.Integer(), nullable=False),
         sa.Column("form", sa.String(length=12), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("parent_id", sa.String(length=32), nullable=True),
         sa.Column("original_location", sa.String(length=200), nullable=True),
         sa.Column("checked_by", sa.String(length=32), nullable=True),
         sa.Column("places", sa.JSON(), nullable=True),
@@ -476,6 +479,10 @@ def upgrade() -> None:
         sa.Column("level", sa.String(length=8), nullable=True),
         sa.Column("leaf", sa.String(length=32), nullable=False),
         sa.Column("mac", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["parent_id"],
+            ["agreement.id"],
+        ),
         sa.ForeignKeyConstraint(
             ["template_id"],
             ["template.id"],
@@ -697,6 +704,24 @@ def upgrade() -> None:
     with op.batch_alter_table("share_item", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_share_item_item_id"), ["item_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_share_item_share_id"), ["share_id"], unique=False)
+
+    op.create_table(
+        "terms_acceptance",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("contact_id", sa.String(length=32), nullable=False),
+        sa.Column("template_id", sa.String(length=32), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("leaf", sa.String(length=32), nullable=False),
+        sa.Column("mac", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["template_id"],
+            ["template.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("contact_id", "template_id"),
+    )
+    with op.batch_alter_table("terms_acceptance", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_terms_acceptance_contact_id"), ["contact_id"], unique=False)
 
     op.create_table(
         "agreement_event",
@@ -1052,6 +1077,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_agreement_event_agreement_id"))
 
     op.drop_table("agreement_event")
+    with op.batch_alter_table("terms_acceptance", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_terms_acceptance_contact_id"))
+
+    op.drop_table("terms_acceptance")
     with op.batch_alter_table("share_item", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_share_item_share_id"))
         batch_op.drop_index(batch_op.f("ix_share_item_item_id"))

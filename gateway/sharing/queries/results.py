@@ -249,6 +249,7 @@ class ContactLine:
     state: str
     agreement: str
     agreement_to: datetime | None
+    entrustment: tuple[tuple[Text, str], ...]
     used: int
     limit: int
     copies: tuple[CopyLine, ...]

@@ -30,6 +30,7 @@ from gateway.sharing.queries.results import (
 from gateway.sharing.queries.timeline import timeline
 from gateway.sharing.rules import COPY, PURPOSES, REVIEWS, SHARE, STAGE_OF, stages
 from gateway.signing.models import Agreement
+from gateway.signing.rows import entrustment
 from gateway.signing.rules import GOVERNING
 
 MOST = 200
@@ -214,6 +215,7 @@ def _contact(
 ) -> ContactLine:
     agreements = select(Agreement).where(
         Agreement.organisation_id == organisation.id,
+        Agreement.kind == "NDA",
         Agreement.state.in_(GOVERNING),
         Agreement.valid_from <= now,
         Agreement.valid_to > now,
@@ -229,6 +231,7 @@ def _contact(
         state=contact.state,
         agreement=held.number if held else "",
         agreement_to=held.valid_to if held else None,
+        entrustment=entrustment(held) if held else (),
         used=max((c.used for c in counters), default=0),
         limit=share.download_limit,
         copies=tuple(_copies(session, share.id, contact.id)),

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy.orm import Session
 
 from gateway.audit import queries as log
-from gateway.audit.queries import LogEntry, LogFilter
+from gateway.audit.queries import LogFilter
+from gateway.audit.rows import LogEntry
 from gateway.identity.models import Account, Contact
 from gateway.principal import Text
 from gateway.sharing.queries.results import TimeEntry

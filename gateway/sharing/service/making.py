@@ -91,7 +91,7 @@ def _plan(deps: Deps, session: Session, bundle_id: str, now: datetime) -> Plan |
 def governing(session: Session, organisation_id: str, now: datetime) -> Agreement:
     """The newest agreement in force of an organisation; Withheld(NDA) when there is none."""
     query = select(Agreement).where(
-        Agreement.organisation_id == organisation_id, Agreement.state.in_(("IN_FORCE", "EXPIRING")),
+        Agreement.organisation_id == organisation_id, Agreement.state.in_(("IN_FORCE", "EXPIRING")), Agreement.kind == "NDA",
         Agreement.valid_from <= now, Agreement.valid_to > now,
     )  # fmt: skip
     found = session.scalars(query.order_by(Agreement.created_at.desc()).limit(1)).first()

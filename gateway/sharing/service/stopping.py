@@ -177,7 +177,7 @@ def _of_organisation(session: Session, organisation_id: str, states: Iterable[st
 
 def _other_in_force(session: Session, agreement: Agreement, now: datetime) -> bool:
     query = select(Agreement.id).where(
-        Agreement.organisation_id == agreement.organisation_id, Agreement.id != agreement.id,
+        Agreement.organisation_id == agreement.organisation_id, Agreement.id != agreement.id, Agreement.kind == "NDA",
         Agreement.state.in_(("IN_FORCE", "EXPIRING")), Agreement.valid_from <= now, Agreement.valid_to > now,
     )  # fmt: skip
     return session.scalars(query).first() is not None
@@ -185,7 +185,7 @@ def _other_in_force(session: Session, agreement: Agreement, now: datetime) -> bo
 
 def _agreement_lapsed(deps: Deps, session: Session, event: Event) -> None:
     agreement = session.get_one(Agreement, event.object[1])
-    if _other_in_force(session, agreement, event.at):
+    if agreement.kind != "NDA" or _other_in_force(session, agreement, event.at):
         return
     for share in _of_organisation(session, agreement.organisation_id, ("ACTIVE",)):
         move(
@@ -196,14 +196,14 @@ def _agreement_lapsed(deps: Deps, session: Session, event: Event) -> None:
             "halt",
             actor=SYSTEM,
             now=event.at,
-            cause=f"agreement {agreement.number} lapsed",
+            cause=f"agreement {agreement.number} {'to be signed again' if event.name.endswith('.demand') else 'lapsed'}",
         )
         _tell(session, share, "暂停", event.at)
 
 
 def _agreement_terminated(deps: Deps, session: Session, event: Event) -> None:
     agreement = session.get_one(Agreement, event.object[1])
-    if _other_in_force(session, agreement, event.at):
+    if agreement.kind != "NDA" or _other_in_force(session, agreement, event.at):
         return
     for share in _of_organisation(session, agreement.organisation_id, ("APPROVED", *LIVE)):
         move(
@@ -221,6 +221,8 @@ def _agreement_terminated(deps: Deps, session: Session, event: Event) -> None:
 
 def _agreement_in_force(deps: Deps, session: Session, event: Event) -> None:
     agreement = session.get_one(Agreement, event.object[1])
+    if agreement.kind != "NDA":
+        return
     for share in _of_organisation(session, agreement.organisation_id, ("SUSPENDED",)):
         if _halted_for_agreement(session, share) and not _restored_since(session, share):
             move(
@@ -270,6 +272,7 @@ def _organisation_stopped(deps: Deps, session: Session, event: Event) -> None:
 
 SUBSCRIBERS: dict[str, Callable[[Deps, Session, Event], None]] = {
     "agreement.lapse": _agreement_lapsed,
+    "agreement.demand": _agreement_lapsed,
     "agreement.terminate": _agreement_terminated,
     "agreement.partner_terminate": _agreement_terminated,
     "agreement.enter_force": _agreement_in_force,

@@ -1,14 +1,14 @@
 """The jobs of signing, one verb each."""
 
 from gateway.signing.service.countersigning import countersign
-from gateway.signing.service.drafting import Scope, draft, send, void
+from gateway.signing.service.drafting import draft, send, void
 from gateway.signing.service.ending import partner_terminate, sweep, terminate
 from gateway.signing.service.exporting import export_ledger
 from gateway.signing.service.facts import FACTS
 from gateway.signing.service.packing import PACK_JOB, pack_job
 from gateway.signing.service.paper import MAX_SCAN, Scan, check, intake, refuse
 from gateway.signing.service.papers import certificate_pdf, document, evidence_zip, page_webp, pdf_bytes
-from gateway.signing.service.pledging import accept_pledge
+from gateway.signing.service.pledging import accept_pledge, accept_terms
 from gateway.signing.service.sealing import SEAL_JOB, seal_job
 from gateway.signing.service.signing import Signature, decline, sign, view
 from gateway.signing.service.templating import (
@@ -20,6 +20,7 @@ from gateway.signing.service.templating import (
     return_template,
     submit_template,
 )
+from gateway.signing.service.wording import Scope
 
 HANDLERS = {SEAL_JOB: seal_job, PACK_JOB: pack_job}
 
@@ -32,6 +33,7 @@ __all__ = [
     "Scope",
     "Signature",
     "accept_pledge",
+    "accept_terms",
     "approve_template",
     "certificate_pdf",
     "check",

@@ -1,7 +1,6 @@
 """Drafting an agreement and sending it: scope, the filled text, the PDF whose digest everything later refers to."""
 
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -10,14 +9,13 @@ from agreements.errors import AgreementError, BadValue, MissingGlyph, UnfilledPl
 from agreements.render import digest, places, render
 from agreements.text import FilledText, fill
 from agreements.typesetting import require_glyphs
-from gateway.archive.models import Client
 from gateway.archive.numbering import next_in
 from gateway.archive.vocabulary import PURPOSES
 from gateway.db import locked, new_id
 from gateway.deps import Deps
 from gateway.errors import NotFound, Unavailable
 from gateway.identity.models import Contact, Organisation
-from gateway.policy.parameters import DEFINITIONS, Parameters
+from gateway.policy.parameters import DEFINITIONS
 from gateway.principal import Actor, Text
 from gateway.signing.errors import BadAgreement, Overdue
 from gateway.signing.models import Agreement, Template
@@ -26,17 +24,18 @@ from gateway.signing.rules import (
     CLASS_TEXT,
     COMPANY_ZONE,
     RELATION_TEXT,
+    SIGNED_KINDS,
     day_end,
     day_start,
+    in_force,
     unable,
 )
 from gateway.signing.service.templating import active
+from gateway.signing.service.wording import OTHER_PURPOSE, Scope, values_of
 from gateway.signing.visibility import text_of
 from gateway.workflow import move
 from storage.errors import Conflict, StorageError
 
-OTHER_PURPOSE = "P99"
-UNTITLED = "授权签署人"
 # The form's field in which each typed placeholder is asked for.
 _FIELDS = {
     "contact_list": "contact_list",
@@ -45,29 +44,10 @@ _FIELDS = {
     "dispute_forum": "forum",
     "purpose": "purpose_note",
     "pi_purpose": "purpose_note",
+    "pi_method": "method",
+    "pi_safeguards": "safeguards",
+    "pi_return": "disposal",
 }
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What an agreement is to cover. `clients` None means all; dates are calendar days of the company, both included.
-
-    `purpose_note` says what the other purpose (P99) is, and is needed with it only.
-    """
-
-    organisation: str
-    signer: str
-    clients: tuple[str, ...] | None
-    classes: tuple[str, ...]
-    purposes: tuple[str, ...]
-    relation: str
-    valid_from: date
-    valid_to: date
-    contact_list: str
-    incident_contact: str
-    liability: str
-    forum: str
-    purpose_note: str = ""
 
 
 def object_id(agreement_id: str) -> str:
@@ -81,7 +61,9 @@ def draft(deps: Deps, scope: Scope, *, actor: Actor, now: datetime) -> str:
         refusal = unable(AGREEMENT, "", "draft", actor)
         if refusal is not None:
             raise refusal
-        template = active(session)
+        if scope.kind not in SIGNED_KINDS:
+            raise BadAgreement("kind", Text("请选择种类。", "Choose a kind."))
+        template = active(session, scope.kind)
         row = started(deps, session, scope, template.version, new_id(), actor=actor, now=now)
         row.template_id = template.id
         _filled(row, template)
@@ -115,7 +97,33 @@ def started(
     row.classes, row.purposes = sorted(set(scope.classes)), sorted(set(scope.purposes))
     row.valid_from, row.valid_to = day_start(scope.valid_from), day_end(scope.valid_to)
     row.survival_years, row.parameters = parameters["nda.survival_years"], parameters.version
-    row.values = _values(deps, session, scope, row, parties, parameters, version)
+    row.kind = scope.kind
+    parent = _parent(session, scope, now)
+    row.parent_id = parent.id if parent is not None else None
+    row.values = values_of(deps, session, scope, row, parties, parameters, version)
+    row.values["parent_no"] = parent.number if parent is not None else "–"
+    return row
+
+
+def _parent(session: Session, scope: Scope, now: datetime) -> Agreement | None:
+    if scope.kind != "SUPPLEMENT":
+        return None
+    row = session.get(Agreement, scope.parent) if scope.parent else None
+    if (
+        row is None
+        or row.organisation_id != scope.organisation
+        or row.kind != "NDA"
+        or not in_force(row, now)
+    ):
+        raise BadAgreement(
+            "parent",
+            Text("请选择该单位生效中的保密协议。", "Choose an agreement in force of this organisation."),
+        )
+    if day_end(scope.valid_to) > row.valid_to:
+        raise BadAgreement(
+            "valid_to",
+            Text("补充协议不能晚于所补充的协议到期。", "A supplement does not outlast its agreement."),
+        )
     return row
 
 
@@ -212,70 +220,6 @@ def _check_scope(scope: Scope, now: datetime) -> None:
 def _number(session: Session, now: datetime) -> str:
     series = f"BM-{now.astimezone(COMPANY_ZONE):%Y}"
     return f"{series}-{next_in(session, series):04d}"
-
-
-def _values(
-    deps: Deps,
-    session: Session,
-    scope: Scope,
-    row: Agreement,
-    parties: tuple[Organisation, Contact],
-    parameters: Parameters,
-    template: str,
-) -> dict[str, str]:
-    organisation, signer = parties
-    classes = "、".join(f"{c} {CLASS_TEXT[c].zh}" for c in row.classes)
-    purpose = "、".join(_purpose(p, scope.purpose_note) for p in row.purposes)
-    days = f"{scope.valid_from:%Y-%m-%d}", f"{scope.valid_to:%Y-%m-%d}"
-    return {
-        "nda_no": row.number,
-        "template_version": template,
-        "company_name": deps.settings.company_name,
-        "company_uscc": deps.settings.company_uscc,
-        "partner_name": organisation.name,
-        "partner_uscc": organisation.uscc,
-        "signer_name": signer.name,
-        "signer_title": signer.title or UNTITLED,
-        "purpose": purpose,
-        "client_scope": _client_scope(session, row),
-        "category_scope": classes,
-        "contact_list": _line(scope.contact_list),
-        "pi_relation": RELATION_TEXT[scope.relation].zh,
-        "pi_purpose": purpose,
-        "pi_period": f"{days[0]} 至 {days[1]}",
-        "pi_method": "在线领取加密副本，仅限查阅与约定用途使用",
-        "pi_categories": classes,
-        "incident_hours": str(parameters["nda.incident_hours"]),
-        "incident_contact": _line(scope.incident_contact),
-        "return_days": str(parameters["nda.return_days"]),
-        "effective_from": days[0],
-        "effective_to": days[1],
-        "survival_years": str(row.survival_years),
-        "liability_clause": _line(scope.liability),
-        "dispute_forum": _line(scope.forum),
-    }
-
-
-def _purpose(code: str, note: str) -> str:
-    return f"其他：{_line(note)}" if code == OTHER_PURPOSE else PURPOSES[code].zh
-
-
-def _line(text: str) -> str:
-    # A value stands inside a sentence, so lines that were typed one below the other become a list.
-    return "、".join(part.strip().rstrip("、，,；;") for part in text.splitlines() if part.strip())
-
-
-def _client_scope(session: Session, row: Agreement) -> str:
-    # Numbers, never names: the agreement leaves the company.
-    if row.clients is None:
-        return "甲方经本系统共享的全部客户"
-    numbers = []
-    for client_id in row.clients:
-        client = session.get(Client, client_id)
-        if client is None:
-            raise BadAgreement("clients", Text("没有这位客户。", "No such client."))
-        numbers.append(client.client_no)
-    return "客户编号 " + "、".join(sorted(numbers))
 
 
 def _filled(row: Agreement, template: Template) -> FilledText:

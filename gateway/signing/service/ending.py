@@ -14,7 +14,7 @@ from gateway.notify.service import Recipient, tell
 from gateway.principal import SYSTEM, Actor, Role
 from gateway.signing.errors import NotTheSigner
 from gateway.signing.models import Agreement, AgreementEvent
-from gateway.signing.rules import AGREED, AGREEMENT, GOVERNING, OPEN, days_left
+from gateway.signing.rules import AGREED, AGREEMENT, GOVERNING, OPEN, STANDING, days_left
 from gateway.signing.service.forcing import enter_force
 from gateway.signing.service.happenings import happened
 from gateway.signing.service.packing import repack
@@ -49,7 +49,7 @@ def partner_terminate(deps: Deps, agreement_id: str, reason: str, *, actor: Acto
 
 def sweep(deps: Deps, *, now: datetime) -> int:
     """Moves what time has ended or begun and sends the 30/7/1-day reminders, each once. Idempotent; returns how many moved."""
-    watched = (*OPEN, "PROCESSING", *AGREED, *GOVERNING)
+    watched = (*OPEN, "PROCESSING", *AGREED, *STANDING)
     with deps.database.read() as session:
         ids = list(session.scalars(select(Agreement.id).where(Agreement.state.in_(watched))))
     return sum(_swept(deps, agreement_id, now) for agreement_id in ids)

@@ -1,6 +1,7 @@
 """What signing offers to the release decision: the organisation's agreements and the contact's undertaking."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -13,7 +14,7 @@ from gateway.policy.facts import AgreementFact
 from gateway.release import Ask
 from gateway.signing.models import Agreement
 from gateway.signing.rules import AGREEMENT, GOVERNING, in_force
-from gateway.signing.service.pledging import pledged
+from gateway.signing.service.pledging import pledged, terms_accepted
 from gateway.signing.service.stored import intact
 
 
@@ -34,17 +35,30 @@ def agreement_facts(deps: Deps, session: Session, ask: Ask) -> Mapping[str, Any]
     )
     for row in rows:
         require_newest(session, ("agreement", row.id), AGREEMENT.events(), row.leaf)
+    rows = [row for row in rows if _counts(session, row, ask.now)]
     reads = ask.stage in ("reserve", "collect") and ask.exit == "copy"
     facts = tuple(_fact(deps, row, reads=reads) for row in rows)
     current = [row for row in rows if in_force(row, ask.now)]
     return {
         "agreements": facts,
-        "pledge": any(pledged(session, contact.id, row.id) for row in current),
+        "pledge": any(pledged(session, contact.id, row.id) for row in current)
+        and terms_accepted(session, contact.id),
         "evidence": {
             "NDA": tuple(row.leaf for row in current),
             "COVER": tuple(row.number for row in current),
         },
     }
+
+
+def _counts(session: Session, row: Agreement, now: datetime) -> bool:
+    # An entrusted-processing agreement is no promise of secrecy, and a supplement stands and falls with what it supplements.
+    if row.kind != "SUPPLEMENT":
+        return row.kind == "NDA"
+    parent = session.get(Agreement, row.parent_id) if row.parent_id else None
+    if parent is None or not in_force(parent, now):
+        return False
+    require_newest(session, ("agreement", parent.id), AGREEMENT.events(), parent.leaf)
+    return True
 
 
 def _fact(deps: Deps, row: Agreement, *, reads: bool) -> AgreementFact:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from gateway.deps import Deps
 from gateway.principal import SYSTEM
 from gateway.signing.models import Agreement
-from gateway.signing.rules import AGREEMENT, GOVERNING
+from gateway.signing.rules import AGREEMENT, STANDING
 from gateway.workflow import move
 
 
@@ -18,7 +18,7 @@ def enter_force(deps: Deps, session: Session, row: Agreement, now: datetime) -> 
     query = select(Agreement).where(
         Agreement.organisation_id == row.organisation_id,
         Agreement.id != row.id,
-        Agreement.state.in_(GOVERNING),
+        Agreement.state.in_(STANDING),
     )
     for other in session.scalars(query.with_for_update()).all():
         if _succeeds(row, other):
@@ -26,6 +26,8 @@ def enter_force(deps: Deps, session: Session, row: Agreement, now: datetime) -> 
 
 
 def _succeeds(row: Agreement, other: Agreement) -> bool:
+    if (row.kind, row.parent_id) != (other.kind, other.parent_id):
+        return False
     clients = row.clients is None or (other.clients is not None and set(other.clients) <= set(row.clients))
     return (
         clients

@@ -16,8 +16,9 @@ from gateway.principal import Actor, Text
 from gateway.signing.errors import BadAgreement
 from gateway.signing.models import Agreement, PaperCheck, Template
 from gateway.signing.rules import AGREEMENT, COMPANY_ZONE, PAPER_CHECKS, day_start, unable
-from gateway.signing.service.drafting import Scope, found, object_id, started
+from gateway.signing.service.drafting import found, object_id, started
 from gateway.signing.service.forcing import enter_force
+from gateway.signing.service.wording import Scope
 from gateway.workflow import move
 from storage.errors import Conflict, StorageError
 from watermark import memory

@@ -24,9 +24,9 @@ from gateway.principal import Actor, Text
 from gateway.signing.errors import DigestConflict, NotTheSigner
 from gateway.signing.models import Agreement, AgreementEvent, SignedEvidence, Template
 from gateway.signing.rules import AGREEMENT, OPEN
-from gateway.signing.service.drafting import UNTITLED
 from gateway.signing.service.happenings import METHOD, happened
 from gateway.signing.service.papers import pdf_bytes
+from gateway.signing.service.wording import UNTITLED
 from gateway.signing.visibility import of_theirs, text_of
 from gateway.workflow import move, require_fresh
 from storage.errors import StorageError

@@ -16,16 +16,24 @@ from gateway.deps import Deps
 from gateway.errors import NotAllowed, NotFound, Unavailable, WrongState
 from gateway.principal import SYSTEM, Actor, Role, Text
 from gateway.signing.errors import BadAgreement
-from gateway.signing.models import Template
-from gateway.signing.rules import COMPANY_ZONE, TEMPLATE, unable
+from gateway.signing.models import Agreement, Template
+from gateway.signing.rules import AGREEMENT, COMPANY_ZONE, GOVERNING, KINDS, TEMPLATE, unable
 from gateway.signing.visibility import text_of
 from gateway.workflow import move
 
 MOST = 30_000
 # Without these the signed words would not say what the gateway enforces.
-NEEDED = frozenset(
+_PARTIES = frozenset(
     "nda_no company_name partner_name signer_name purpose client_scope category_scope effective_from effective_to".split()
 )
+# PIPL art. 21: purpose, period, manner, kinds, safeguards, and what becomes of the information at the end.
+_ENTRUSTED = frozenset("pi_purpose pi_period pi_method pi_categories pi_safeguards pi_return".split())
+NEEDED: Mapping[str, frozenset[str]] = {
+    "NDA": _PARTIES,
+    "ENTRUST": _PARTIES | _ENTRUSTED,
+    "SUPPLEMENT": _PARTIES | {"parent_no"},
+    "TERMS": frozenset({"company_name"}),
+}
 SAMPLE: Mapping[str, str] = {
     "nda_no": "BM-0000-0000",
     "template_version": "样例",
@@ -44,6 +52,9 @@ SAMPLE: Mapping[str, str] = {
     "pi_period": "0001-01-01 至 0001-12-31",
     "pi_method": "在线领取加密副本",
     "pi_categories": "F07 设计方案、图纸",
+    "pi_safeguards": "访问控制、加密存储、留痕",
+    "pi_return": "逐份返还或彻底删除，出具证明",
+    "parent_no": "BM-0000-0000",
     "incident_hours": "24",
     "incident_contact": "行政部",
     "return_days": "10",
@@ -60,15 +71,28 @@ def digest(version: str, zh: str, en: str) -> str:
     return hashlib.sha256("\0".join((version, zh, en)).encode()).hexdigest()
 
 
-def draft_template(deps: Deps, version: str, zh: str, en: str, *, actor: Actor, now: datetime) -> str:
-    """Makes a draft. Both texts must hold together with sample values; raises BadAgreement naming the field otherwise."""
+def draft_template(
+    deps: Deps,
+    version: str,
+    zh: str,
+    en: str,
+    *,
+    kind: str = "NDA",
+    resign: bool = False,
+    actor: Actor,
+    now: datetime,
+) -> str:
+    """Makes a draft. Both texts must hold together with sample values; raises BadAgreement naming the field otherwise.
+
+    `resign`: once it is active, whatever rests on earlier versions of this kind waits until it is signed again.
+    """
     version = version.strip()
     zh, en = ("\n".join(text.splitlines()) for text in (zh, en))
     with deps.job(actor, "template.draft", ("template", "new"), now) as session:
         refusal = unable(TEMPLATE, "", "draft", actor)
         if refusal is not None:
             raise refusal
-        _check(session, version, zh, en)
+        _check(session, kind, version, zh, en)
         row = Template(
             id=new_id(),
             state="",
@@ -78,7 +102,7 @@ def draft_template(deps: Deps, version: str, zh: str, en: str, *, actor: Actor, 
             text_sha256=digest(version, zh, en),
             created_at=now,
         )
-        row.drafted_by = actor.id
+        row.drafted_by, row.kind, row.resign = actor.id, kind, resign
         move(
             deps,
             session,
@@ -93,7 +117,7 @@ def draft_template(deps: Deps, version: str, zh: str, en: str, *, actor: Actor, 
         return row.id
 
 
-def _check(session: Session, version: str, zh: str, en: str) -> None:
+def _check(session: Session, kind: str, version: str, zh: str, en: str) -> None:
     if not 1 <= len(version) <= 20 or not version.isprintable():
         raise BadAgreement("version", Text("版本号 1 到 20 字。", "A version has 1 to 20 characters."))
     if session.scalars(select(Template.id).where(Template.version == version)).first() is not None:
@@ -103,10 +127,12 @@ def _check(session: Session, version: str, zh: str, en: str) -> None:
             raise BadAgreement(
                 field, Text(f"请填写，{MOST} 字以内。", f"Fill this in, up to {MOST} characters.")
             )
-    _check_places(version, zh, en)
+    if kind not in KINDS:
+        raise BadAgreement("kind", Text("请选择种类。", "Choose a kind."))
+    _check_places(kind, version, zh, en)
 
 
-def _check_places(version: str, zh: str, en: str) -> None:
+def _check_places(kind: str, version: str, zh: str, en: str) -> None:
     try:
         used = placeholders(AgreementText(version, zh, en))
         here = placeholders(AgreementText(version, zh, ""))
@@ -119,7 +145,7 @@ def _check_places(version: str, zh: str, en: str) -> None:
     unknown = "、".join(sorted(used - set(SAMPLE)))
     if unknown:
         raise BadAgreement("zh", Text(f"没有这些占位符：{unknown}", f"Unknown placeholders: {unknown}"))
-    lacking = "、".join(sorted(NEEDED - here))
+    lacking = "、".join(sorted(NEEDED[kind] - here))
     if lacking:
         raise BadAgreement(
             "zh", Text(f"中文文本缺少占位符：{lacking}", f"The Chinese text lacks placeholders: {lacking}")
@@ -181,6 +207,8 @@ def _event(
         )
         if event == "approve":
             _retire_others(deps, session, row, now)
+            if row.resign:
+                _demand(deps, session, row, now)
 
 
 def _retire_others(deps: Deps, session: Session, row: Template, now: datetime) -> None:
@@ -189,6 +217,13 @@ def _retire_others(deps: Deps, session: Session, row: Template, now: datetime) -
     )
     for other in session.scalars(query.with_for_update()).all():
         move(deps, session, TEMPLATE, other, "retire", actor=SYSTEM, now=now, successor=row.version)
+
+
+def _demand(deps: Deps, session: Session, row: Template, now: datetime) -> None:
+    # What was signed stays as it is, for good; it only governs nothing more until the new text is signed.
+    query = select(Agreement).where(Agreement.kind == row.kind, Agreement.state.in_(GOVERNING))
+    for agreement in session.scalars(query.with_for_update()).all():
+        move(deps, session, AGREEMENT, agreement, "demand", actor=SYSTEM, now=now, template=row.version)
 
 
 def submit_template(deps: Deps, template_id: str, *, actor: Actor, now: datetime) -> None:
@@ -220,9 +255,9 @@ def ensure_default(deps: Deps, *, adm: Actor, gm: Actor, now: datetime) -> str:
     return template_id
 
 
-def active(session: Session) -> Template:
-    """The template that new agreements are made from; BadAgreement when none is active yet."""
-    row = session.scalars(select(Template).where(Template.state == "ACTIVE", Template.kind == "NDA")).first()
+def active(session: Session, kind: str = "NDA") -> Template:
+    """The template that new agreements of a kind are made from; BadAgreement when none is active yet."""
+    row = session.scalars(select(Template).where(Template.state == "ACTIVE", Template.kind == kind)).first()
     if row is None:
         raise BadAgreement(
             "organisation", Text("还没有生效的协议模板。", "No agreement template is active yet.")

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from sqlalchemy import select
 
 from agreements.render import digest
+from agreements.text import DEFAULT
 from gateway.audit.models import Leaf
 from gateway.notify.models import Message
 from gateway.signing import service
@@ -205,6 +206,7 @@ def at_state(room: Room) -> Callable[[str], str]:
             ),
         }
         ways |= {
+            "RESIGN": lambda: _to_be_resigned(room),
             "PAPER_INTAKE": room.paper,
             "CHECK1": lambda: _after(room.paper(), lambda a: room.check(a, 1)),
             "CHECK2": lambda: _checked(room),
@@ -227,6 +229,15 @@ def _later(room: Room) -> str:
     made = room.sent(valid_from=first, valid_to=first + timedelta(days=30))
     room.sign(made)
     room.countersign(made)
+    return made
+
+
+def _to_be_resigned(room: Room) -> str:
+    made, text = room.in_force(), DEFAULT
+    adm, gm = room.world.actor("adm"), room.world.actor("gm")
+    new = service.draft_template(room.deps, "NDA-9", text.zh, text.en, resign=True, actor=adm, now=room.now)
+    service.submit_template(room.deps, new, actor=adm, now=room.now)
+    service.approve_template(room.deps, new, actor=gm, now=room.now)
     return made
 
 

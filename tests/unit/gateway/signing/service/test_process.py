@@ -39,8 +39,10 @@ TARGETS = {
     "sign": {"SENT": "PARTNER_SIGNED", "VIEWED": "PARTNER_SIGNED"},
     "decline": {"SENT": "DECLINED", "VIEWED": "DECLINED"},
     "countersign": {"PARTNER_SIGNED": "IN_FORCE"},
-    "terminate": dict.fromkeys(("COUNTERSIGNED", "CHECK2", "IN_FORCE", "EXPIRING"), "TERMINATED"),
-    "partner_terminate": dict.fromkeys(("COUNTERSIGNED", "CHECK2", "IN_FORCE", "EXPIRING"), "TERMINATED"),
+    "terminate": dict.fromkeys(("COUNTERSIGNED", "CHECK2", "IN_FORCE", "EXPIRING", "RESIGN"), "TERMINATED"),
+    "partner_terminate": dict.fromkeys(
+        ("COUNTERSIGNED", "CHECK2", "IN_FORCE", "EXPIRING", "RESIGN"), "TERMINATED"
+    ),
 }
 
 
