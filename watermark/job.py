@@ -20,6 +20,7 @@ from watermark import (
     mails,
     memory,
     pictures,
+    redact,
     sanitize,
     stamp,
     texts,
@@ -187,6 +188,28 @@ def _do_unpack(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
     return {"items": found}
 
 
+def _do_redact(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
+    """A document without what its regions and words showed; see redact.py."""
+    code = _family(job, data)
+    regions = [redact.Region(**region) for region in job["regions"]]
+    if code in images.FORMATS and not job["terms"]:
+        memory.write_all(out, redact.redact_frames(data, code, regions))
+        return {
+            "kind": code,
+            "pages": sorted({region.page for region in regions}),
+            "found": {},
+            "removed": {},
+        }
+    if code != "pdf":
+        raise Refusal("NOT_MARKABLE", f"words and regions cannot be taken out of {code}; convert it first")
+    loss = bool(job.get("signature_loss"))
+    made = redact.redact_pdf(
+        data, regions, job["terms"], password=str(job.get("password", "")), signature_loss=loss
+    )
+    memory.write_all(out, made.data)
+    return {"kind": code, "pages": list(made.pages), "found": made.found, "removed": made.removed}
+
+
 def _do_probe(job: dict[str, Any], data: bytes, out: int) -> dict[str, Any]:
     return attempts.tried()
 
@@ -315,4 +338,5 @@ _TASKS = {
     "set": _do_set,
     "unpack": _do_unpack,
     "probe": _do_probe,
+    "redact": _do_redact,
 }

@@ -2,17 +2,20 @@
 
 import os
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from watermark import child, memory, office
 from watermark.errors import SealError
 from watermark.kinds import ROUTES, Kind, refused_kind
 from watermark.mark import Mark
-from watermark.report import PageReport, Report
+from watermark.redact import Region
+from watermark.report import PageReport, Report, from_child
 from watermark.routes import Marking
 
-__all__ = ["PageReport", "Report", "inspect", "mark", "preview", "run_seal"]
+__all__ = ["PageReport", "Redaction", "Region", "Report", "inspect", "mark", "preview", "redact", "run_seal"]
 
 
 def inspect(source: int | Path, *, deadline_s: float = 30, password: str = "") -> Kind:
@@ -60,6 +63,51 @@ def preview(
         return memory.read(out), report
     finally:
         os.close(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What taking out came to: `reason` is None when it worked, `pages` became pictures, `found` counts each word."""
+
+    reason: str | None
+    detail: str
+    pages: tuple[int, ...] = ()
+    found: dict[str, int] = field(default_factory=dict)
+    removed: dict[str, int] = field(default_factory=dict)
+    sha256_in: str = ""
+    sha256_out: str | None = None
+
+
+def redact(
+    source: int | Path,
+    regions: Sequence[Region],
+    terms: Sequence[str] = (),
+    *,
+    deadline_s: float = 120,
+    password: str = "",
+    signature_loss: bool = False,
+) -> tuple[int | None, Redaction]:
+    """A derived file without what the regions and words showed, as a sealed memory file to be closed by the caller, or None.
+
+    Never raises for a bad file. The result has been read again in the child: it holds none of the words as text.
+    """
+    job: dict[str, Any] = {
+        "task": "redact",
+        "regions": [asdict(region) for region in regions],
+        "terms": list(terms),
+    }
+    job |= {"password": password, "signature_loss": signature_loss}
+    with child.opened(source) as fd:
+        digest = memory.sha256(fd)
+        out, done = child.run(fd, job, deadline_s)
+    if isinstance(done, str) or "found" not in done or memory.size(out) == 0:
+        os.close(out)
+        report = from_child(done, child.FAILED)
+        return None, Redaction(report.reason or "CRASHED", report.detail, sha256_in=digest)
+    memory.freeze(out)
+    return out, Redaction(
+        None, "", tuple(done["pages"]), dict(done["found"]), dict(done["removed"]), digest, memory.sha256(out)
+    )
 
 
 def run_seal(marked: int, passphrase: str, *, deadline_s: float = 60) -> int:
