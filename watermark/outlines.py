@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, groupby
+from typing import NamedTuple
 
 import uharfbuzz as hb
 
@@ -178,12 +179,19 @@ def _turned(cluster: str) -> bool:
     return unicodedata.bidirectional(cluster[0]) in _RTL
 
 
+class Atom(NamedTuple):
+    """A character by itself: its advance, and operators that draw it and move on."""
+
+    advance: int
+    operators: bytes
+
+
 # Characters that are drawn as they are, whatever stands around them: what almost every mark is made of.
-_ATOMS: dict[str, Line] = {}
+_ATOMS: dict[str, Atom] = {}
 _MOST_ATOMS = 20_000
 
 
-def _kept(text: str) -> list[Line] | None:
+def _kept(text: str) -> list[Atom] | None:
     """The kept outline of every character, or None when one of them needs more than that."""
     try:
         return [_ATOMS[char] for char in text]
@@ -191,27 +199,20 @@ def _kept(text: str) -> list[Line] | None:
         return _learnt(text)
 
 
-def _learnt(text: str) -> list[Line] | None:
+def _learnt(text: str) -> list[Atom] | None:
     atoms = {}
     for char in set(text):
         plain = char == " " or unicodedata.category(char)[0] not in "CZM"
         if not plain or not _known(char) or (atom := _atom(char)) is None:
             return None
-        atoms[char] = atom
+        atoms[char] = Atom(atom.advance, atom.operators + b"1 0 0 1 %d 0 cm\n" % atom.advance)
     if len(_ATOMS) < _MOST_ATOMS:
         _ATOMS.update(atoms)
     return [atoms[char] for char in text]
 
 
-def _in_a_row(atoms: list[Line]) -> Line:
-    out: list[bytes] = []
-    pen = drawn = 0
-    for atom in atoms:
-        if atom.operators:
-            out.append(b"1 0 0 1 %d 0 cm %s" % (pen - drawn, atom.operators))
-            drawn = pen
-        pen += atom.advance
-    return Line(b"".join(out), pen)
+def _in_a_row(atoms: list[Atom]) -> Line:
+    return Line(b"".join([atom.operators for atom in atoms]), sum([atom.advance for atom in atoms]))
 
 
 @functools.lru_cache(maxsize=512)

@@ -1,44 +1,54 @@
 """Encryption of what a recipient collects: R6 PDF, AE-2 ZIP, age. Every key is fresh."""
 
 import base64
-import io
 import re
 import secrets
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-
-import pyrage
-from stream_zip import ZIP_AUTO, stream_zip
 
 from watermark import memory, worker
-from watermark.errors import BadEntry, BadPassphrase, BadRecipient
+from watermark.errors import BadEntry, BadPassphrase
+from watermark.mark import Mark
+from watermark.prepared import age, issue
+from watermark.prepared.ae2 import Member, archive
+from watermark.prepared.windows import Opened, from_descriptor
 
 _GROUP = 4
 _NEUTRAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,127}")
-# Zip has no time zones and no year before 1980; one fixed time says nothing about the work.
-_TIME = datetime(1980, 1, 1)  # noqa: DTZ001
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of a bundle: a neutral name, its size in bytes, and its bytes, which are read once."""
+    """One file of a bundle: a neutral name, and the member that an archive reads once."""
 
     name: str
-    size: int
-    chunks: Iterable[bytes]
+    member: Member
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self.member.size
+
+    @property
+    def chunks(self) -> Iterable[bytes | memoryview]:
+        """The bytes, which are read once."""
+        return self.member.chunks
 
     @classmethod
     def of_bytes(cls, name: str, data: bytes) -> "Entry":
         """An entry held in memory."""
-        return cls(name, len(data), (data,))
+        return cls(name, Member(name, len(data), (data,)))
 
     @classmethod
     def of_fd(cls, name: str, fd: int) -> "Entry":
         """An entry read from a memory file, which must stay open until it is read."""
-        return cls(name, memory.size(fd), memory.chunks(fd))
+        return cls(name, Member(name, memory.size(fd), memory.chunks(fd)))
+
+    @classmethod
+    def of_prepared(cls, name: str, prepared: int, mark: Mark) -> "Entry":
+        """One recipient's copy of a document prepared as plain, made while it is read. Raises BadPrepared or Refusal."""
+        return cls(name, issue.member(Opened.of(from_descriptor(prepared)), mark, name))
 
 
 def new_passphrase() -> str:
@@ -70,67 +80,35 @@ def seal_zip(entries: Sequence[Entry], passphrase: str) -> Iterator[bytes]:
 
     Names are readable in any ZIP, so only neutral ones are taken.
     """
-    return iter(_zip(_neutral(entries), checked_passphrase(passphrase)))
+    return _owned(archive(_neutral(entries), checked_passphrase(passphrase)))
 
 
-def _zip(entries: Sequence[Entry], passphrase: str | None) -> Iterable[bytes]:
-    mode = stat.S_IFREG | 0o600
-    members = ((entry.name, _TIME, mode, ZIP_AUTO(entry.size, level=1), entry.chunks) for entry in entries)
-    return stream_zip(members, password=passphrase, extended_timestamps=False)
+def _owned(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+    """Pieces that stay good: the archive's own are written over when the next is asked for."""
+    for piece in pieces:
+        yield bytes(piece)
 
 
-def _neutral(entries: Sequence[Entry]) -> Sequence[Entry]:
+def _neutral(entries: Sequence[Entry]) -> list[Member]:
     names = [entry.name for entry in entries]
     if not names or any(not _NEUTRAL.fullmatch(name) for name in names):
         raise BadEntry("names in a bundle are ASCII letters, digits, dots, hyphens and underscores")
     if len({name.casefold() for name in names}) != len(names):
         raise BadEntry("two files of a bundle have one name")
-    return entries
+    return [entry.member for entry in entries]
 
 
 def parse_recipient(text: str) -> str:
     """The age X25519 recipient in `text` (age1…), without white space around it. Raises BadRecipient."""
-    try:
-        return str(pyrage.x25519.Recipient.from_str(text.strip()))
-    except pyrage.RecipientError as error:
-        raise BadRecipient("not an age X25519 recipient (age1…)") from error
+    recipient = text.strip()
+    age.public_key(recipient)
+    return recipient
 
 
 def seal_age(entries: Sequence[Entry], recipient: str) -> Iterator[bytes]:
-    """A plain ZIP of the entries, encrypted to an age recipient (age-encryption.org/v1), in pieces of 1 MiB.
+    """A plain ZIP of the entries, encrypted to an age recipient (age-encryption.org/v1), streamed.
 
     Raises BadRecipient or BadEntry before the first byte.
     """
-    key = pyrage.x25519.Recipient.from_str(parse_recipient(recipient))
-    plain = _Reader(_zip(_neutral(entries), None))
-    return _encrypted(plain, key)
-
-
-def _encrypted(plain: "_Reader", key: pyrage.x25519.Recipient) -> Iterator[bytes]:
-    """age pulls and pushes by itself, so its output lies in a memory file until it is read."""
-    fd = memory.create("sealed")
-    with io.FileIO(fd, "r+", closefd=True) as out:
-        pyrage.encrypt_io(plain, out, [key])
-        yield from memory.chunks(fd)
-
-
-class _Reader(io.RawIOBase):
-    """An iterator of pieces as a readable file."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        super().__init__()
-        self._pieces = iter(pieces)
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b""
-            self._rest = piece
-        cut = len(self._rest) if size < 0 else size
-        taken, self._rest = self._rest[:cut], self._rest[cut:]
-        return taken
+    sealer = age.Sealer(parse_recipient(recipient))
+    return _owned(sealer.sealed(archive(_neutral(entries), None)))

@@ -64,14 +64,18 @@ def pieces(source: ReadInto, mark: Mark, key: str, kind: Sealing, *, name: str =
 
 def copy(opened: Opened, mark: Mark, key: str, kind: Sealing, *, name: str = ENTRY) -> Iterator[Piece]:
     """A copy of an opened document; each piece is good until the next is asked for."""
-    if (kind == "pdf") is not (opened.header.kind is Kind.R6):
-        raise BadPrepared("the document was prepared for another sealing")
-    if abs(mark.opacity - opened.index.profile.opacity) > 1e-9:
-        raise BadPrepared("the document was prepared for a mark of another opacity")
-    filled = filling(mark, tuple(field.name for field in opened.index.fields))
+    filled = _filled(opened, mark, plain=kind != "pdf")
     if kind != "plain" and (not key or not key.isascii()):
         raise BadPassphrase("a passphrase is printable ASCII")
     return _SEALED[kind](opened, filled, key, name)
+
+
+def _filled(opened: Opened, mark: Mark, *, plain: bool) -> dict[str, bytes]:
+    if plain is not (opened.header.kind is Kind.PLAIN):
+        raise BadPrepared("the document was prepared for another sealing")
+    if abs(mark.opacity - opened.index.profile.opacity) > 1e-9:
+        raise BadPrepared("the document was prepared for a mark of another opacity")
+    return filling(mark, tuple(field.name for field in opened.index.fields))
 
 
 def _pdf(opened: Opened, filled: dict[str, bytes], key: str, name: str) -> Iterator[Piece]:
@@ -96,8 +100,13 @@ def _plain(opened: Opened, filled: dict[str, bytes], key: str, name: str) -> Ite
     return _held_back(windows, opened, filled, _watch(opened), lambda kept, _: bytes(kept))
 
 
-def member(opened: Opened, filled: dict[str, bytes], name: str) -> ae2.Member:
-    """A plain copy as a file of an archive; where the archive is sealed, the fields are read back from its ciphertext."""
+def member(opened: Opened, mark: Mark, name: str) -> ae2.Member:
+    """One recipient's plain copy as a file of an archive. Raises like `issue` before the first byte."""
+    return _member(opened, _filled(opened, mark, plain=True), name)
+
+
+def _member(opened: Opened, filled: dict[str, bytes], name: str) -> ae2.Member:
+    """Where the archive is sealed, the fields are read back from its ciphertext."""
 
     def guard(sealer: ae2.Sealer) -> ae2.Guard:
         watch = _watch(opened)
@@ -116,7 +125,7 @@ def _watch(opened: Opened) -> Watch:
 
 
 def _zip(opened: Opened, filled: dict[str, bytes], key: str, name: str) -> Iterator[Piece]:
-    return ae2.archive([member(opened, filled, name)], key)
+    return ae2.archive([_member(opened, filled, name)], key)
 
 
 def _age(opened: Opened, filled: dict[str, bytes], key: str, name: str) -> Iterator[Piece]:
