@@ -18,6 +18,8 @@ GRID = 4  # The page is looked at in GRID x GRID regions.
 LEAST = 3  # Regions in which every mark must be seen: the product's promise.
 NEEDED = 8  # Regions in which a tiled mark must be seen.
 _DRIFT = 2.0  # Mean grey levels by which a page may differ from its unmarked self under the mark,
+_NOISE = 10  # Grey levels that a compressed picture may be off by itself,
+_OTHER = 40.0  # and mean grey levels that make it the picture of another page.
 _SPECK = 48  # and grey levels that count as another picture when
 _SPECKS = 0.002  # more than this share of the pixels differ so much: lines move by a fraction of a pixel.
 _LEAST_PIXELS = 6  # Changed pixels that make a region count.
@@ -98,6 +100,31 @@ def check_pdf(source: bytes, unmarked: bytes, marked: bytes, opacity: float) -> 
             scale = _LONG_SIDE / max(after.get_size())
             if regions_seen(draw(before, scale), draw(after, scale), threshold(opacity)) < NEEDED:
                 raise Refusal("MARK_NOT_SEEN", f"the mark is not seen on page {index + 1}")
+
+
+def check_seen(source: bytes, unmarked: bytes, marked: bytes, profile: Profile) -> None:
+    """Every page of a file whose pages may be drawn otherwise (as pictures): same number, same size as seen, the mark seen.
+
+    Raises Refusal MARK_NOT_SEEN, PAGE_CHANGED or BROKEN, and names the first page that fails.
+    """
+    with (
+        closing(open_document(source)) as first,
+        closing(open_document(unmarked)) as plain,
+        closing(open_document(marked)) as last,
+    ):
+        if not len(first) == len(plain) == len(last):
+            raise Refusal("BROKEN", "the number of pages changed")
+        for index, before, after in _pairs(plain, last):
+            _same_size(first.get_page_size(index), after.get_size(), index)
+            scale = _LONG_SIDE / max(after.get_size())
+            old, new = draw(before, scale), draw(after, scale)
+            new = new if new.size == old.size else new.resize(old.size)
+            # Compression and dots add noise of their own: only what stands out counts as mark.
+            least = max(threshold(profile.opacity), _NOISE)
+            if regions_seen(old, new, least) < needed(profile):
+                raise Refusal("MARK_NOT_SEEN", f"the mark is not seen on page {index + 1}")
+            if ImageStat.Stat(ImageChops.difference(old, new)).mean[0] > _OTHER:
+                raise Refusal("PAGE_CHANGED", f"page {index + 1} looks different")
 
 
 def check_copy(
