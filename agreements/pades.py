@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import io
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from asn1crypto import keys
@@ -46,7 +47,9 @@ def sign(pdf: bytes, mark: Mark, sealer: Sealer, *, now: datetime.datetime, last
         SealError: the document could not be signed.
     """
     try:
-        return asyncio.run(_sign(pdf, mark, sealer, now, lasting))
+        # A thread of its own: the caller's may run a loop already, and a loop does not run inside another.
+        with ThreadPoolExecutor(max_workers=1) as alone:
+            return alone.submit(asyncio.run, _sign(pdf, mark, sealer, now, lasting)).result()
     except (PdfError, ValueError, TypeError) as error:
         raise SealError("the document could not be signed") from error
 
