@@ -16,13 +16,26 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from watermark.errors import BadSignature
 from watermark.report import Report
 
-FORMAT = "sealgate-manifest-v1"
+FORMAT = "sealgate-manifest-v2"
 _CONTEXT = b"sealgate-manifest-signature-v1\n"
 
 
 @dataclass(frozen=True, slots=True)
+class NamedException:
+    """Leave to release one file without a mark: why, who asked, which two or more approved, by name."""
+
+    reason: str
+    asked_by: str
+    approved_by: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class BundleItem:
-    """One marked file of a bundle: its memory file, neutral name, copy number, coverage, and the version it was made from."""
+    """One file of a bundle: its memory file, neutral name, copy number, coverage, and the version it was made from.
+
+    `profile` is the name of the profile it was marked by. `exception` releases a file that carries no mark.
+    """
 
     source_fd: int
     name: str
@@ -30,6 +43,8 @@ class BundleItem:
     report: Report
     source_sha256: str
     item_version: str
+    profile: str = "vector"
+    exception: NamedException | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,7 @@ class ManifestInput:
     decision_digest: str
     issued_at: datetime
     expires_at: datetime
+    agreement_version: str = ""
 
 
 def _utc(moment: datetime) -> str:
@@ -58,20 +74,49 @@ def _utc(moment: datetime) -> str:
 
 
 def _item(item: BundleItem) -> dict[str, Any]:
-    report = item.report
     return {
         "copy_number": item.copy_number,
-        "coverage": {
-            "kind": report.kind,
-            "marked_pages": sum(page.marked for page in report.pages),
-            "removed": report.removed,
-        },
-        "marked_sha256": report.sha256_out,
+        "coverage": coverage(item),
+        "marked_sha256": item.exception.sha256 if item.exception else item.report.sha256_out,
         "name": item.name,
-        "pages": len(report.pages),
+        "pages": len(item.report.pages),
         "source_sha256": item.source_sha256,
         "source_version": item.item_version,
     }
+
+
+def coverage(item: BundleItem) -> dict[str, Any]:
+    """What was done to one file and its parts, as the manifest, the share's page and the evidence say it."""
+    report = item.report
+    return {
+        "exception": None if item.exception is None else _exception(item.exception),
+        "kind": report.kind,
+        "marked_pages": sum(page.marked for page in report.pages),
+        "notes": list(report.notes),
+        "parts": [
+            {"kind": part.kind, "name": part.name, "pages": part.pages, "source_kind": part.source_kind}
+            for part in report.items
+        ],
+        "profile": None if item.exception else item.profile,
+        "removed": report.removed,
+        "source_kind": report.source_kind or report.kind,
+    }
+
+
+def _exception(exception: NamedException) -> dict[str, Any]:
+    return {
+        "approved_by": list(exception.approved_by),
+        "asked_by": exception.asked_by,
+        "reason": exception.reason,
+    }
+
+
+def _covered(item: BundleItem) -> bool:
+    """Wholly marked, or released under an exception that two people approved, neither of them who asked."""
+    if item.exception is None:
+        return item.report.status == "marked" and bool(item.report.sha256_out)
+    others = set(item.exception.approved_by) - {item.exception.asked_by}
+    return len(others) >= 2 and bool(item.exception.reason.strip())
 
 
 def canonical(value: dict[str, Any]) -> bytes:
@@ -82,12 +127,16 @@ def canonical(value: dict[str, Any]) -> bytes:
 
 
 def manifest(given: ManifestInput, items: Sequence[BundleItem]) -> bytes:
-    """The manifest's canonical bytes. An item that is not wholly marked raises ValueError."""
-    if not items or any(item.report.status != "marked" or not item.report.sha256_out for item in items):
-        raise ValueError("a manifest lists marked files only")
+    """The manifest's canonical bytes. An item neither wholly marked nor released under an exception raises ValueError."""
+    if not items or not all(_covered(item) for item in items):
+        raise ValueError("a manifest lists marked files, and others under an exception only")
     return canonical(
         {
-            "agreement": {"number": given.agreement_number, "sha256": given.agreement_digest},
+            "agreement": {
+                "number": given.agreement_number,
+                "sha256": given.agreement_digest,
+                "version": given.agreement_version,
+            },
             "bundle": given.bundle_id,
             "decision_sha256": given.decision_digest,
             "expires_at": _utc(given.expires_at),

@@ -1,6 +1,7 @@
 """The manifest: one spelling, one signature, frozen vectors."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from watermark.errors import BadSignature
 from watermark.manifest import (
     BundleItem,
     ManifestInput,
+    NamedException,
     canonical,
     key_id,
     manifest,
@@ -35,6 +37,7 @@ def _given(**changes: object) -> ManifestInput:
         "purpose": "P03",
         "agreement_number": "BM-2026-0001",
         "agreement_digest": "aa" * 32,
+        "agreement_version": "2026-1",
         "decision_digest": "bb" * 32,
         "issued_at": ISSUED,
         "expires_at": ISSUED + timedelta(days=7),
@@ -72,6 +75,27 @@ def test_only_marked_files_are_listed() -> None:
     for items in ([], [item, bad]):
         with pytest.raises(ValueError, match="marked"):
             manifest(_given(), items)
+
+
+def test_an_exception_names_who_asked_and_two_who_approved() -> None:
+    item = _item()
+    leave = NamedException("图纸已签名", "设计部业务人员", ("档案管理员", "综管部经理"), "ee" * 32)
+    unmarked = replace(item, report=refused("SIGNED", "x", "pdf"), exception=leave)
+    said = json.loads(manifest(_given(), [item, unmarked]))["items"][1]
+    assert said["coverage"]["exception"] == {
+        "approved_by": ["档案管理员", "综管部经理"],
+        "asked_by": "设计部业务人员",
+        "reason": "图纸已签名",
+    }
+    assert (said["marked_sha256"], said["coverage"]["profile"]) == ("ee" * 32, None)
+    for bad in (
+        replace(leave, approved_by=("档案管理员",)),
+        replace(leave, approved_by=("档案管理员", "设计部业务人员")),
+        replace(leave, approved_by=("档案管理员", "档案管理员")),
+        replace(leave, reason=" "),
+    ):
+        with pytest.raises(ValueError, match="exception"):
+            manifest(_given(), [replace(unmarked, exception=bad)])
 
 
 def test_every_flipped_bit_of_manifest_or_signature_is_found() -> None:

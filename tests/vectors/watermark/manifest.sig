@@ -1,3 +1,3 @@
 sealgate-manifest-signature-v1
 56475aa75463474c
-tHHbMGoT2FqzR1lVW4+7z6i+zDvqDtAbjC0bIjvkvIQiSM2/tFPHjZIWYVBHMqrMeDX/sn6jzkf8hkbKGkhwBg==
+3ca35SvhseNcR6rTDWdwkNzyf4+2zNkrcDu9fItAO6uS1JDmbuHSKOQ6cbcbx797ajWd3qztJiUaF/QQoNwaDg==
