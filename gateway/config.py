@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     witnesses_needed: int = Field(default=0, ge=0)
     # The log's lease is over after ten seconds, and asking must be over before.
     witness_deadline_s: float = Field(default=3.0, gt=0, le=8)
+    log_tsa_roots_file: Path | None = None
     log_tsa_url: str | None = None
 
     backup_recipients: Path | None = None
@@ -151,7 +152,14 @@ class Settings(BaseSettings):
                 raise ValueError(error.problems[0]) from error
         return value
 
-    @field_validator("s3_endpoint", "log_tsa_url")
+    @field_validator("log_tsa_url")
+    @classmethod
+    def _trusted_through_roots(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("log_tsa_roots_file") is None:
+            raise ValueError(f"needs {PREFIX}LOG_TSA_ROOTS_FILE")
+        return value
+
+    @field_validator("s3_endpoint", "tsa_url", "log_tsa_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value is not None and (
