@@ -11,12 +11,13 @@ from datetime import datetime
 import structlog
 
 from gateway.archive import service as archive
-from gateway.audit import anchors
+from gateway.audit import anchors, stamp
 from gateway.audit.service import flush_strangers
 from gateway.custody import uploads as custody
 from gateway.deps import Deps
 from gateway.identity import service as identity
 from gateway.oversight import indexing, watching
+from gateway.oversight.daily_head import mail_head
 from gateway.sharing import service as sharing
 from gateway.signing import service as signing
 
@@ -35,11 +36,14 @@ class Task:
 def tasks(deps: Deps) -> tuple[Task, ...]:
     """All periodic work of a portal."""
     audit = deps.stores["audit"]
+    authority = stamp.Authority.configured(deps.settings, deps.clock)
     return (
         Task("sequence", 1.0, lambda now: deps.log.sequence(now=now)),
         Task("mail", 2.0, lambda now: deps.mailer.flush(now=now)),
         Task("reap", 15.0, lambda now: deps.queue.reap(now=now)),
         Task("heartbeat", 60.0, lambda now: anchors.beat(deps.log, deps.database, audit, now=now)),
+        Task("stamp", 3600.0, lambda now: stamp.weekly(deps.database, audit, authority, now=now)),
+        Task("head", 900.0, lambda now: mail_head(deps, now=now)),
         Task("strangers", 60.0, lambda now: flush_strangers(deps.database, now=now)),
         Task("agreements", 60.0, lambda now: signing.sweep(deps, now=now)),
         Task("shares", 60.0, lambda now: sharing.sweep(deps, now=now)),

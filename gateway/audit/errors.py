@@ -8,7 +8,8 @@ SealGateError
     ├── BadSignature     no known key vouches for the note, or a known key's signature is wrong
     ├── BadProof         hashes that do not lead to the signed root
     ├── LogDamaged       the stored log contradicts itself or what was signed; nothing more is signed
-    └── WitnessUnavailable  a cosignature that a checkpoint needs is not to be had; nothing may rest on it
+    ├── WitnessUnavailable  a cosignature that a checkpoint needs is not to be had; nothing may rest on it
+    └── NotStamped       a time-stamp authority gave no stamp that stands
 """
 
 from gateway.errors import SealGateError
@@ -68,3 +69,9 @@ class WitnessUnavailable(AuditError):
     """No cosignature, so no usable checkpoint and no bytes (policy.md §4, LOG)."""
 
     code = "AUDIT_WITNESS"
+
+
+class NotStamped(AuditError):
+    """No RFC 3161 stamp, or none that can be trusted; the log does not depend on it."""
+
+    code = "AUDIT_STAMP"

@@ -6,7 +6,7 @@ What a witness answers is hostile until its signature stands: lengths, statuses 
 import http.client
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.audit import note, proof
+from gateway.audit.asking import post
 from gateway.audit.errors import AuditError, BadProof, BadSignature, MalformedNote, WitnessUnavailable
 from gateway.audit.witness.cosignature import CosignatureKey, parse_key
 from gateway.config import PREFIX, Settings
@@ -23,6 +24,7 @@ from gateway.errors import ConfigError
 
 MAX_ANSWER_BYTES = 16 << 10
 CLOCK_SLACK = timedelta(hours=24)
+_MIME = "text/plain; charset=utf-8"
 _CONFLICTS = 3
 _IN_FLIGHT = 4
 _REST_S = 15.0
@@ -174,7 +176,8 @@ class _Link:
         for _ in range(_CONFLICTS):
             path = ask.proof if old == ask.old else ask.extend(old)
             body = proof.Extension(old, path, ask.note).encode()
-            status, answer = _post(self._witness.url + "/add-checkpoint", body, ask.end)
+            url = self._witness.url + "/add-checkpoint"
+            status, answer = post(url, body, _MIME, end=ask.end, limit=MAX_ANSWER_BYTES)
             if status == 200:
                 line = self._checked(held, answer)
                 self._size = new
@@ -210,41 +213,3 @@ def _other_size(answer: bytes, asked: int, new: int) -> int:
         # Another process was faster, or this log went back: in both cases this checkpoint is not the one to cosign.
         raise BadProof("it has cosigned a larger tree")
     return int(text)
-
-
-def _post(url: str, body: bytes, end: float) -> tuple[int, bytes]:
-    """Status and body of one request that is over by `end`; raises OSError, HTTPException, WitnessUnavailable."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    link = kind(parts.hostname or "", parts.port, timeout=_left(end))
-    try:
-        link.request("POST", parts.path, body, {"Content-Type": "text/plain; charset=utf-8"})
-        if link.sock is not None:
-            link.sock.settimeout(_left(end))
-        got = link.getresponse()
-        return got.status, b"".join(_read(link, got, end))
-    finally:
-        link.close()
-
-
-def _read(link: http.client.HTTPConnection, got: http.client.HTTPResponse, end: float) -> Iterator[bytes]:
-    # Read bit by bit: a socket's own time-out begins anew with every byte that drips in.
-    size = 0
-    while True:
-        if link.sock is not None:
-            link.sock.settimeout(_left(end))
-        _left(end)
-        piece = got.read1(4096)
-        if not piece:
-            return
-        size += len(piece)
-        if size > MAX_ANSWER_BYTES:
-            raise WitnessUnavailable("the answer is too large")
-        yield piece
-
-
-def _left(end: float) -> float:
-    left = end - time.monotonic()
-    if left <= 0:
-        raise WitnessUnavailable("no answer in time")
-    return left

@@ -3,4 +3,15 @@
 from gateway.cli import agreements, doctor, keys, log, marking, opening, running, storage, witness
 from gateway.cli.door import main
 
-__all__ = ["agreements", "doctor", "keys", "log", "main", "marking", "opening", "running", "storage", "witness"]
+__all__ = [
+    "agreements",
+    "doctor",
+    "keys",
+    "log",
+    "main",
+    "marking",
+    "opening",
+    "running",
+    "storage",
+    "witness",
+]

@@ -64,6 +64,14 @@ CATALOGUE: dict[str, Notice] = {
     "credential.changed": _outside("您的登录方式已变更", "Your way of signing in was changed"),
     "account.ending": _inside("账号将于 {date} 停用", "Your account ends on {date}"),
     "alert": _inside("安全告警 {code}", "Security alert {code}", "/alerts"),
+    "log.head": Notice(
+        Text("【封签】审计日志检查点，共 {n} 条", "[SealGate] Checkpoint of the log: {n} entries"),
+        Text(
+            "请保存这封邮件：日志日后的任何检查点都必须是它的延续。\n\n{note}",
+            "Keep this message: every later checkpoint of the log must extend this one.\n\n{note}",
+        ),
+        path="/log",
+    ),
     "parameter.proposed": _inside(
         "业务参数变更待确认", "A change of parameters waits for confirmation", "/parameters"
     ),

@@ -61,6 +61,7 @@ def parts(heard: Heard) -> Any:
     return SimpleNamespace(
         log=SimpleNamespace(sequence=hear("sequence"), heartbeat=hear("heartbeat"), latest=lambda: None),
         stores={"audit": MemoryStore()},
+        settings=SimpleNamespace(log_tsa_url=None, log_tsa_roots_file=None),
         mailer=SimpleNamespace(flush=hear("mail")),
         queue=SimpleNamespace(reap=hear("reap")),
         database=None,

@@ -188,7 +188,7 @@ def test_values_are_put_in_literally(no: str, kind: str) -> None:
     )
 
 
-ALLOWED = {"company", "link", "no", "type", "result", "copy", "codes", "state", "n", "date", "code"}
+ALLOWED = {"company", "link", "no", "type", "result", "copy", "codes", "state", "n", "date", "code", "note"}
 
 
 @pytest.mark.parametrize("event", CATALOGUE)
