@@ -6,6 +6,7 @@ Light until it validates, like `agreements.signature`.
 import datetime
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -56,7 +57,9 @@ def validate(pdf: bytes, roots: Sequence[x509.Certificate]) -> SignedFacts:
     """
     from agreements.pades_validation import judge
 
-    return judge(pdf, roots)
+    # pyHanko runs a loop of its own, which needs a thread that has none.
+    with ThreadPoolExecutor(max_workers=1) as alone:
+        return alone.submit(judge, pdf, roots).result()
 
 
 def time_stamp(pdf: bytes, field: str) -> tuple[bytes, bytes] | None:
