@@ -52,7 +52,7 @@ def search(session: Session, wanted: Search, before: int | None = None, limit: i
     limit = max(1, min(limit, CHUNK - 1))
     low, high = _bounds(session, wanted)
     high = high if before is None else min(high, before)
-    seqs, reached = _candidates(session, wanted, low, high)
+    seqs, reached = _candidates(session, wanted, low, high, limit + 1)
     rows = _first(session, wanted, seqs, limit + 1)
     if len(rows) > limit:
         return Found(tuple(entry_of(r) for r in rows[:limit]), rows[limit - 1].seq)
@@ -65,8 +65,8 @@ def in_order(session: Session, wanted: Search, size: int) -> Iterator[Row]:
     high = min(high, size)
     driver, others = _driver(session, wanted.terms)
     while low < high:
-        query = _having(_range(driver, low, high, newest=False), others)
-        seqs, top = _window(session, query, driver, low, high, newest=False)
+        bare = _range(driver, low, high, WINDOW, newest=False)
+        seqs, top = _window(session, bare, others, WINDOW, low, high, newest=False)
         for start in range(0, len(seqs), CHUNK):
             yield from _read(session, wanted, seqs[start : start + CHUNK], newest=False)
         low = top
@@ -100,24 +100,29 @@ def _driver(session: Session, terms: tuple[bytes, ...]) -> tuple[bytes | None, t
 
 
 def _at_most(session: Session, term: bytes) -> int:
-    some = select(Term.seq).where(Term.term == term).limit(WINDOW).subquery()
+    # In order, so that a planner cannot prefer to read the whole table until it has met enough of them.
+    some = select(Term.seq).where(Term.term == term).order_by(Term.seq).limit(WINDOW).subquery()
     return session.scalar(select(func.count()).select_from(some)) or 0
 
 
-def _candidates(session: Session, wanted: Search, low: int, high: int) -> tuple[list[int], int | None]:
+def _candidates(
+    session: Session, wanted: Search, low: int, high: int, many: int
+) -> tuple[list[int], int | None]:
     driver, others = _driver(session, wanted.terms)
-    query = _having(_range(driver, low, high, newest=True), others)
-    seqs, bottom = _window(session, query, driver, low, high, newest=True)
+    # Where nothing else has to hold, every number is a hit, and no more of them are needed than are shown.
+    window = WINDOW if others or wanted.since or wanted.until else many
+    bare = _range(driver, low, high, window, newest=True)
+    seqs, bottom = _window(session, bare, others, window, low, high, newest=True)
     return seqs, bottom if bottom > low else None
 
 
-def _range(driver: bytes | None, low: int, high: int, *, newest: bool) -> Select[Any]:
-    """The next WINDOW numbers from one end of the range; without a term, those of all entries."""
+def _range(driver: bytes | None, low: int, high: int, window: int, *, newest: bool) -> Select[Any]:
+    """The next numbers from one end of the range, a window of them; without a term, those of all entries."""
     column: Any = Leaf.seq if driver is None else Term.seq
     query = select(column.label("seq")).where(column >= low, column < high)
     if driver is not None:
         query = query.where(Term.term == driver)
-    return query.order_by(column.desc() if newest else column).limit(WINDOW)
+    return query.order_by(column.desc() if newest else column).limit(window)
 
 
 def _having(numbers: Select[Any], others: tuple[bytes, ...]) -> Select[Any]:
@@ -130,23 +135,31 @@ def _having(numbers: Select[Any], others: tuple[bytes, ...]) -> Select[Any]:
 
 
 def _window(
-    session: Session, query: Select[Any], driver: bytes | None, low: int, high: int, *, newest: bool
+    session: Session,
+    bare: Select[Any],
+    others: tuple[bytes, ...],
+    window: int,
+    low: int,
+    high: int,
+    *,
+    newest: bool,
 ) -> tuple[list[int], int]:
     """The window's numbers that have every term, and where the next window begins (`low` or `high` when it was the last)."""
-    bare = _range(driver, low, high, newest=newest).subquery()
-    count, first, last = session.execute(
-        select(func.count(), func.min(bare.c.seq), func.max(bare.c.seq))
-    ).one()
-    seqs = sorted(session.scalars(query), reverse=newest)
-    if count < WINDOW:
+    seqs = sorted(session.scalars(_having(bare, others)), reverse=newest)
+    numbers = bare.subquery()
+    counted = select(func.count(), func.min(numbers.c.seq), func.max(numbers.c.seq))
+    count, first, last = session.execute(counted).one()
+    if count < window:
         return seqs, low if newest else high
     return seqs, first if newest else last + 1
 
 
 def _first(session: Session, wanted: Search, seqs: list[int], many: int) -> list[Row]:
     rows: list[Row] = []
-    for start in range(0, len(seqs), CHUNK):
-        rows += _read(session, wanted, seqs[start : start + CHUNK], newest=True)
+    # Without a time, every candidate is a hit, so no more of them are read than are shown.
+    step = CHUNK if wanted.since or wanted.until else many
+    for start in range(0, len(seqs), step):
+        rows += _read(session, wanted, seqs[start : start + step], newest=True)
         if len(rows) >= many:
             break
     return rows[:many]
