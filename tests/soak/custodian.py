@@ -1,0 +1,55 @@
+"""A program that rotates keys or makes a backup, to be killed: `custodian.py rotate|backup FOLDER`; running it again goes on.
+
+FOLDER/home is an installation, FOLDER/safe the place of backups. It prints a line once the product has said that it is done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def say(*words: str) -> None:
+    """One line, in one write."""
+    os.write(1, (" ".join(words) + "\n").encode())
+
+
+def portal(folder: Path):
+    """The installation in the folder."""
+    from gateway import bootstrap
+    from tests.factories import settings_at
+
+    return bootstrap.build(settings_at(folder / "home"))
+
+
+def rotate(folder: Path) -> None:
+    """One rotation, in small batches."""
+    from gateway.custody import keys
+    from gateway.principal import SYSTEM
+
+    deps = portal(folder)
+    done = keys.rotate(deps, actor=SYSTEM, now=deps.clock(), batch=4)
+    deps.log.sequence(now=deps.clock())
+    say("rotated", str(done.epoch))
+
+
+def backup(folder: Path) -> None:
+    """One backup."""
+    from gateway.custody import backup as backups
+    from gateway.custody import envelope, place
+    from gateway.principal import SYSTEM
+
+    deps = portal(folder)
+    target = place.open_place(str(folder / "safe"), deps.settings, None, make=True)
+    to = envelope.recipients(folder / "recipients")
+    done = backups.back_up(deps, deps.stores, target, to, actor=SYSTEM, now=deps.clock())
+    deps.log.sequence(now=deps.clock())
+    say("saved", done.manifest.id)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    {"rotate": rotate, "backup": backup}[sys.argv[1]](Path(sys.argv[2]))
