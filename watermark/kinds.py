@@ -4,9 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-from pikepdf import Pdf
-
-from watermark import archives, drawings, images, mails, packages, sanitize, texts, vectors
+from watermark import archives, drawings, images, mails, packages, pictures, sanitize, texts, vectors
 from watermark.errors import Refusal
 
 
@@ -188,8 +186,7 @@ def identify(data: bytes, password: str = "") -> Kind:
     code = family(data)
     try:
         if code == "pdf":
-            with sanitize.open_pdf(data, password=password, signature_loss=True) as pdf:
-                return _signed(Kind(code, MIMES[code], "stamp", None, len(pdf.pages)), pdf)
+            return _pdf(data, password)
         if code in images.FORMATS:
             return _image(data, code)
         if code in ROUTES:
@@ -200,8 +197,15 @@ def identify(data: bytes, password: str = "") -> Kind:
     return refused_kind(code)
 
 
-def _signed(kind: Kind, pdf: Pdf) -> Kind:
-    return refused_kind(kind.code, "SIGNED") if sanitize.signed(pdf) else kind
+def _pdf(data: bytes, password: str) -> Kind:
+    """A PDF that only pdfium can show is one too; its pages are marked as pictures."""
+    try:
+        with sanitize.open_pdf(data, password=password) as pdf:
+            return Kind("pdf", MIMES["pdf"], "stamp", None, len(pdf.pages))
+    except Refusal as refusal:
+        if refusal.code != "BROKEN":
+            raise
+        return Kind("pdf", MIMES["pdf"], "stamp", None, pictures.count(data, password))
 
 
 def prove(code: str, data: bytes) -> dict[str, int]:

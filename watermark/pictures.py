@@ -16,6 +16,20 @@ MAX_PAGES, MAX_PIXELS, MAX_ALL = 500, 60_000_000, 1_200_000_000
 _LARGEST = 14_400.0
 
 
+def count(data: bytes, password: str = "") -> int:
+    """How many pages pdfium can show of a file that pikepdf cannot repair. Raises Refusal BROKEN."""
+    try:
+        with closing(pypdfium2.PdfDocument(data, password=password or None)) as document:
+            pages = len(document)
+            for index in range(min(pages, MAX_PAGES)):
+                document[index].close()
+    except pypdfium2.PdfiumError as error:
+        raise Refusal("BROKEN", "the file does not parse as a PDF, and cannot be drawn either") from error
+    if not pages:
+        raise Refusal("BROKEN", "the file has no page")
+    return pages
+
+
 def drawn_pdf(data: bytes, password: str = "") -> bytes:
     """Every page as a JPEG of 200 dpi on a page of its size. Raises Refusal BROKEN, ENCRYPTED, BUDGET_PAGES or BUDGET_PIXELS."""
     try:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageCms
 
 from watermark import images, verify
 from watermark.errors import Refusal
@@ -150,3 +150,44 @@ def test_frames_beyond_the_pixel_budget_are_refused(
     frame.save(out, "TIFF", save_all=True, append_images=[frame, frame])
     with pytest.raises(Refusal, match="BUDGET_PIXELS"):
         list(images.frames(images.open_image(out.getvalue(), "tiff"), Counter()))
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF"])
+def test_formats_without_room_for_a_mark_leave_as_png(
+    kind: str, picture: Callable[..., bytes], marked: Marked
+) -> None:
+    out, report = marked(picture(kind))
+    assert out is not None, report
+    assert (report.kind, report.source_kind) == ("png", kind.lower())
+    assert Image.open(io.BytesIO(out)).format == "PNG"
+
+
+def test_moving_pictures_are_refused(marked: Marked) -> None:
+    frames = [Image.new("L", (200, 200), level) for level in (0, 100, 200)]
+    out = io.BytesIO()
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
+    assert marked(out.getvalue())[1].reason == "ANIMATED"
+
+
+def test_sixteen_bit_colours_are_said_to_be_lost(marked: Marked) -> None:
+    row = b"\0" + bytes(range(6)) * 200
+    raw = zlib.compress(row * 200)
+    header = struct.pack(">IIBBBBB", 200, 200, 16, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in ((b"IHDR", header), (b"IDAT", raw), (b"IEND", b""))
+    )
+    out, report = marked(data)
+    assert out is not None, report
+    assert report.removed["sixteen_bit_depth"] == 1
+
+
+def test_print_colours_stay_print_colours_with_their_profile(marked: Marked) -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[16:20] = b"CMYK"
+    out = io.BytesIO()
+    Image.new("CMYK", (600, 400), (10, 80, 0, 0)).save(out, "JPEG", icc_profile=bytes(profile), quality=95)
+    data, report = marked(out.getvalue())
+    assert data is not None, report
+    image = Image.open(io.BytesIO(data))
+    assert (image.mode, image.info["icc_profile"]) == ("CMYK", bytes(profile))

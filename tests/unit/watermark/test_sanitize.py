@@ -328,3 +328,28 @@ def test_damaged_files_are_marked_or_refused_and_never_raise(seed: int, cuts: in
     finally:
         os.close(source)
         os.close(target)
+
+
+def test_a_password_opens_what_its_owner_locked(marked: Marked, saved: Saved, add_page: AddPage) -> None:
+    with Pdf.new() as pdf:
+        add_page(pdf)
+        locked = saved(pdf, encryption=pikepdf.Encryption(user="开门", owner="o", R=6))
+    out, report = marked(locked, password="开门")
+    assert out is not None, report
+    with Pdf.open(io.BytesIO(out)) as pdf:
+        assert not pdf.is_encrypted
+    assert marked(locked, password="other")[1].reason == "WRONG_PASSWORD"
+
+
+def test_a_signature_is_lost_only_when_that_is_said(marked: Marked, saved: Saved, add_page: AddPage) -> None:
+    with Pdf.new() as pdf:
+        page = add_page(pdf)
+        field = _annotation(pdf, "/Widget", FT=Name.Sig, V=Dictionary(Type=Name.Sig))
+        page.obj.Annots = Array([field])
+        pdf.Root.AcroForm = Dictionary(Fields=Array([field]), SigFlags=3)
+        signed = saved(pdf)
+    assert marked(signed)[1].reason == "SIGNED"
+    out, report = marked(signed, signature_loss=True)
+    assert out is not None, report
+    assert report.notes == ("SIGNATURE_LOST",)
+    assert not _keys(out) & {"/AcroForm", "/Perms"}
