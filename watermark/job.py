@@ -1,6 +1,7 @@
 """What the child process does with one file, once its walls stand."""
 
 import codecs
+import errno
 import io
 import secrets
 import warnings
@@ -14,6 +15,7 @@ from watermark import (
     archives,
     attempts,
     drawings,
+    harden,
     images,
     kinds,
     layout,
@@ -30,6 +32,8 @@ from watermark import (
 )
 from watermark.errors import BadMark, Refusal
 from watermark.mark import Mark
+from watermark.prepared.task import do_prepare
+from watermark.profiles import VECTOR, Profile
 from watermark.report import Report, refused
 
 MAX_SOURCE = 512 << 20
@@ -91,15 +95,13 @@ def run(job: dict[str, Any], source: int, out: int) -> dict[str, Any]:
         return refusal("BUDGET_OBJECTS", "the document's structure is too deep")
     except OSError as error:
         return refusal(
-            "BUDGET_BYTES" if error.errno == _EFBIG else "BROKEN", f"the job failed: {type(error).__name__}"
+            "BUDGET_BYTES" if error.errno == errno.EFBIG else "BROKEN",
+            f"the job failed: {type(error).__name__}",
         )
     except BadMark:
         return refusal("BAD_MARK", "the words of the mark cannot be drawn")
     except Exception as error:  # noqa: BLE001  # The libraries raise what they like for hostile bytes; all of it refuses.
         return refusal("BROKEN", f"the file cannot be processed: {type(error).__name__}")
-
-
-_EFBIG = 27
 
 
 def _too_large(job: dict[str, Any], head: bytes) -> dict[str, Any]:
@@ -220,22 +222,27 @@ def _spelled(words: layout.Words) -> str:
 
 def _marked_pdf(data: bytes, mark: Mark, words: layout.Words, job: dict[str, Any]) -> tuple[bytes, Report]:
     password, loss = str(job.get("password", "")), bool(job.get("signature_loss"))
+    profile = Profile.from_json(job["profile"]) if "profile" in job else VECTOR
     try:
         source = sanitize.open_pdf(data, password=password, signature_loss=loss)
     except Refusal as refusal_:
         if refusal_.code != "BROKEN":
             raise
         data = pictures.drawn_pdf(data, password)
-        made, report = _marked_pdf(data, mark, words, {})
+        made, report = _marked_pdf(data, mark, words, {"profile": profile.as_json()})
         return made, replace(report, notes=("DRAWN_AS_PICTURES",))
     with source:
         notes = ("SIGNATURE_LOST",) if loss and sanitize.signed(source) else ()
         rebuilt = sanitize.rebuild(source)
         with rebuilt.pdf as pdf:
             unmarked = stamp.save(pdf)
-            stamp.stamp_all(pdf, rebuilt.geometries, mark, words)
+            stamp.stamp_all(pdf, rebuilt.geometries, mark, words, profile)
             marked = stamp.save(pdf)
-    verify.check_pdf(data if not password else unmarked, unmarked, marked, mark.opacity)
+    seen = data if not password else unmarked
+    verify.check_pdf(seen, unmarked, marked, mark.opacity, profile)
+    if profile.hardened:
+        pages = rebuilt.geometries
+        marked = harden.marked_and_hardened(seen, unmarked, marked, pages, profile, mark.copy_number)
     return marked, Report(
         "pdf",
         "marked",
@@ -339,4 +346,5 @@ _TASKS = {
     "unpack": _do_unpack,
     "probe": _do_probe,
     "redact": _do_redact,
+    "prepare": do_prepare,
 }

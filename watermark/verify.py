@@ -12,7 +12,7 @@ import pypdfium2
 from PIL import Image, ImageChops, ImageStat
 
 from watermark.errors import Refusal
-from watermark.profiles import Profile
+from watermark.profiles import VECTOR, Profile
 
 GRID = 4  # The page is looked at in GRID x GRID regions.
 LEAST = 3  # Regions in which every mark must be seen: the product's promise.
@@ -83,7 +83,9 @@ def _pairs(unmarked: Any, marked: Any) -> Iterator[tuple[int, Any, Any]]:
             raise Refusal("BROKEN", f"page {index + 1} cannot be drawn") from error
 
 
-def check_pdf(source: bytes, unmarked: bytes, marked: bytes, opacity: float) -> None:
+def check_pdf(
+    source: bytes, unmarked: bytes, marked: bytes, opacity: float, profile: Profile = VECTOR
+) -> None:
     """Compare all pages of the rebuilt file with and without the mark, and their sizes with the source's.
 
     Raises Refusal MARK_NOT_SEEN or BROKEN; names the first page that fails.
@@ -98,7 +100,7 @@ def check_pdf(source: bytes, unmarked: bytes, marked: bytes, opacity: float) -> 
         for index, before, after in _pairs(plain, last):
             _same_size(first.get_page_size(index), after.get_size(), index)
             scale = _LONG_SIDE / max(after.get_size())
-            if regions_seen(draw(before, scale), draw(after, scale), threshold(opacity)) < NEEDED:
+            if regions_seen(draw(before, scale), draw(after, scale), threshold(opacity)) < needed(profile):
                 raise Refusal("MARK_NOT_SEEN", f"the mark is not seen on page {index + 1}")
 
 

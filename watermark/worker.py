@@ -11,6 +11,7 @@ from watermark import child, memory, office
 from watermark.errors import SealError
 from watermark.kinds import ROUTES, Kind, refused_kind
 from watermark.mark import Mark
+from watermark.profiles import VECTOR, Profile
 from watermark.redact import Region
 from watermark.report import PageReport, Report, from_child
 from watermark.routes import Marking
@@ -39,13 +40,16 @@ def mark(
     deadline_s: float = 120,
     password: str = "",
     signature_loss: bool = False,
+    profile: Profile = VECTOR,
 ) -> tuple[int | None, Report]:
     """Mark every page of a file, converted where it has no pages. Gives a sealed memory file, closed by the caller, or None.
 
     Never raises for a bad file and never hangs: at the deadline the child is killed. `password` opens an encrypted source;
-    `signature_loss` says that a signed one may lose its signature, which the report then notes.
+    `signature_loss` says that a signed one may lose its signature, which the report then notes. The opacity is the mark's own,
+    the rest of the look the profile's.
     """
     job = {"task": "mark", "mark": asdict(mark), "password": password, "signature_loss": signature_loss}
+    job["profile"] = profile.as_json()
     with child.opened(source) as fd:
         return Marking(job, time.monotonic() + deadline_s).marked(fd)
 

@@ -76,7 +76,7 @@ class Bench:
 
     def _prepare(self, data: bytes, kind: Kind) -> int:
         fd = os.open(self.folder / f"prepared-{kind.name}", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        build.prepare(data, VECTOR, kind, fd)
+        build.prepare(data, VECTOR, kind).write(fd)
         return fd
 
     def close(self) -> None:
@@ -211,7 +211,9 @@ def of_document(name: str) -> Iterator[dict[str, Any]]:
         quick["zip"] / quick["floor zip"],
         1.3,
     )
-    yield _row(f"{name}: pikepdf kept open + pyzipper ÷ AE-2 ZIP", slow["pyzipper"] / slow["zip"], 5, least=True)
+    yield _row(
+        f"{name}: pikepdf kept open + pyzipper ÷ AE-2 ZIP", slow["pyzipper"] / slow["zip"], 5, least=True
+    )
     yield _row(f"{name}: age ÷ pyrage's file function", quick["age"] / quick["pyrage"], 1.0)
 
 
@@ -222,7 +224,7 @@ def linear() -> Iterator[dict[str, Any]]:
         for megabytes in (1, 10, 100, 1000):
             data = documents.pages(max(megabytes // 4, 1), text=2000, picture=min(megabytes, 4) * 1_000_000)
             fd = os.open(Path(folder) / "prepared", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-            build.prepare(data, VECTOR, Kind.R6, fd, checked=megabytes < 1000)
+            build.prepare(data, VECTOR, Kind.R6, checked=megabytes < 1000).write(fd)
             sizes.append(len(data))
             taken.append(statistics.median(_times(fd, Path(folder))))
             if megabytes == 100:

@@ -6,8 +6,8 @@ Done once for each item version and kind; belongs into the sandboxed child, for 
 import functools
 import hashlib
 import io
-import os
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
@@ -23,7 +23,8 @@ from watermark.prepared import format as fmt
 from watermark.prepared import writer
 from watermark.prepared.fill import METADATA, METADATA_BYTES
 from watermark.prepared.format import Index, Kind, Page
-from watermark.prepared.issue import issue, write_all
+from watermark.prepared.issue import copy, write_all
+from watermark.prepared.windows import Opened, from_pieces
 from watermark.prepared.writer import Writer
 from watermark.profiles import Profile
 
@@ -55,57 +56,50 @@ def key(source_sha256: str, profile: Profile, kind: Kind) -> bytes:
     return hashlib.sha256(bytes.fromhex(source_sha256) + _made_by() + versions + about).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A prepared document in memory: header and index, image, and the index as values, with the coverage."""
+
+    head: bytes
+    image: memoryview
+    index: Index
+
+    def write(self, fd: int) -> None:
+        """The whole document to a descriptor."""
+        write_all(fd, self.head)
+        write_all(fd, self.image)
+
+
 def prepare(
     source: bytes,
     profile: Profile,
     kind: Kind,
-    out: int,
     *,
     made_key: bytes | None = None,
+    password: str = "",
+    signature_loss: bool = False,
     checked: bool = True,
-) -> Index:
-    """Prepare a PDF into the empty file or memory file `out`; gives the index with its coverage.
+) -> Prepared:
+    """Prepare a PDF: sanitised, laid out, and a sample copy of every page drawn and compared.
 
-    Raises Refusal for what cannot be sanitised, marked or seen. Nothing is written to `out` before every page was checked.
+    `made_key` is `key(…)`, which the sandboxed child cannot work out, for it reads the code's files. Raises Refusal for
+    what cannot be sanitised, marked or seen.
     """
-    with sanitize.open_pdf(source) as opened:
+    with sanitize.open_pdf(source, password=password, signature_loss=signature_loss) as opened:
         rebuilt = sanitize.rebuild(opened)
         with rebuilt.pdf as pdf:
-            return _prepared(source, pdf, rebuilt, profile, kind, out, made_key, checked)
-
-
-def _prepared(
-    source: bytes,
-    pdf: Pdf,
-    rebuilt: sanitize.Rebuilt,
-    profile: Profile,
-    kind: Kind,
-    out: int,
-    made_key: bytes | None,
-    checked: bool,
-) -> Index:
-    unmarked = stamp.save(pdf) if checked else b""
-    blanks = _blank(pdf, rebuilt.geometries, profile)
-    scratch = os.memfd_create("image", os.MFD_CLOEXEC)
-    try:
-        with open(scratch, "wb", buffering=1 << 20, closefd=False) as image:
+            unmarked = stamp.save(pdf) if checked else b""
+            blanks = _blank(pdf, rebuilt.geometries, profile)
+            image = io.BytesIO()
             index = _laid_out(pdf, kind, image, blanks, rebuilt, profile)
-        head = fmt.write_index(index)
-        size = os.lseek(scratch, 0, os.SEEK_END)
-        made = made_key or key(hashlib.sha256(source).hexdigest(), profile, kind)
-        header = fmt.header_for(kind, made, head, size)
-        fmt.read_index(header, head)
-        write_all(out, header.to_bytes() + head)
-        _copied(scratch, out, size)
-    finally:
-        os.close(scratch)
+    head, data = fmt.write_index(index), image.getbuffer()
+    made = made_key or key(hashlib.sha256(source).hexdigest(), profile, kind)
+    header = fmt.header_for(kind, made, head, len(data))
+    fmt.read_index(header, head)
+    prepared = Prepared(header.to_bytes() + head, data, index)
     if checked:
-        try:
-            check(source, unmarked, out, rebuilt.geometries, profile)
-        except BaseException:
-            os.ftruncate(out, 0)
-            raise
-    return index
+        check(unmarked if password else source, unmarked, prepared, rebuilt.geometries, profile)
+    return prepared
 
 
 def _laid_out(
@@ -123,12 +117,6 @@ def _laid_out(
     return Index(
         profile, tuple(laid.streams), tuple(laid.fields), tuple(laid.patches), pages, dict(rebuilt.removed)
     )
-
-
-def _copied(scratch: int, out: int, size: int) -> None:
-    at = 0
-    while at < size:
-        at += os.sendfile(out, scratch, at, size - at)
 
 
 def _blank(pdf: Pdf, geometries: tuple[Geometry, ...], profile: Profile) -> dict[int, tuple[str, int]]:
@@ -154,28 +142,23 @@ def _blank(pdf: Pdf, geometries: tuple[Geometry, ...], profile: Profile) -> dict
 
 
 def check(
-    source: bytes, unmarked: bytes, prepared: int, geometries: tuple[Geometry, ...], profile: Profile
+    source: bytes,
+    unmarked: bytes,
+    prepared: Prepared,
+    geometries: tuple[Geometry, ...],
+    profile: Profile,
 ) -> None:
     """Issue a sample copy and draw every page of it against the unmarked one and the mark alone. Raises Refusal."""
-    sample = Mark(
-        SAMPLE.lines, SAMPLE.copy_number, profile.opacity, "https://example.cn/0" if profile.qr else ""
+    address = "https://example.cn/0" if profile.qr else ""
+    sample = Mark(SAMPLE.lines, SAMPLE.copy_number, profile.opacity, address)
+    opened = Opened.of(from_pieces(iter([prepared.head, prepared.image])))
+    encrypted = opened.header.kind is Kind.R6
+    marked = b"".join(
+        bytes(piece) for piece in copy(opened, sample, "sample", "pdf" if encrypted else "plain")
     )
-    copy = os.memfd_create("sample", os.MFD_CLOEXEC)
-    try:
-        kind = issue(prepared, sample, "sample", copy, kind=None).kind
-        marked = _read(copy)
-    finally:
-        os.close(copy)
-    password = "sample" if kind == "pdf" else None
     alone = mark_alone(geometries, sample, profile)
     pages = [alone[geometry.view] for geometry in geometries]
-    verify.check_copy(source, unmarked, marked, pages, profile, password=password)
-
-
-def _read(fd: int) -> bytes:
-    with open(fd, "rb", closefd=False) as file:
-        file.seek(0)
-        return file.read()
+    verify.check_copy(source, unmarked, marked, pages, profile, password="sample" if encrypted else None)
 
 
 def mark_alone(

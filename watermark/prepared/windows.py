@@ -27,7 +27,7 @@ def from_descriptor(fd: int) -> ReadInto:
     return read_into
 
 
-def from_pieces(pieces: Iterator[bytes]) -> ReadInto:
+def from_pieces(pieces: Iterator[bytes | memoryview]) -> ReadInto:
     """Reads an iterator of bytes, as a store gives them."""
     rest = memoryview(b"")
 

@@ -55,10 +55,8 @@ def prepared_bytes(document: bytes) -> dict[Kind, bytes]:
     """The document prepared both ways."""
     made = {}
     for kind in Kind:
-        fd = os.memfd_create("prepared")
-        build.prepare(document, VECTOR, kind, fd)
-        made[kind] = os.pread(fd, os.lseek(fd, 0, os.SEEK_END), 0)
-        os.close(fd)
+        ready = build.prepare(document, VECTOR, kind)
+        made[kind] = ready.head + bytes(ready.image)
     return made
 
 
