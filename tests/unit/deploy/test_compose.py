@@ -212,6 +212,25 @@ def test_the_portals_user_gets_the_portals_buckets(compose: dict[str, Any]) -> N
     assert sorted(given) == sorted(field.default for name, field in fields if name.startswith("s3_bucket_"))
 
 
+def test_the_witness_shares_nothing_with_the_portal(services: dict[str, Any]) -> None:
+    witness, portal = services["witness"], [services[name] for name in ("web", "worker", "init")]
+    assert witness["user"] not in {service["user"] for service in portal}
+    assert not set(witness["volumes"]) & {volume for service in portal for volume in service["volumes"]}
+    assert witness["networks"] == ["witnessing"]
+    assert witness["environment"] == {} and witness["secrets"] == []
+    dockerfile = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
+    assert "-o 10002 -g 10002 /var/lib/sealgate/witness" in dockerfile
+
+
+def test_the_witness_understands_its_command(services: dict[str, Any]) -> None:
+    from gateway.audit.witness.__main__ import _parser
+
+    command = services["witness"]["command"]
+    given = _parser().parse_args(command[2:])
+    assert command[:2] == ["sealgate", "witness"]
+    assert (str(given.home), given.listen) == ("/var/lib/sealgate/witness", "0.0.0.0:7380")
+
+
 def test_every_command_of_ours_exists(services: dict[str, Any]) -> None:
     from gateway.cli import main
 
@@ -220,5 +239,5 @@ def test_every_command_of_ours_exists(services: dict[str, Any]) -> None:
         for service in services.values()
         if service.get("command", [""])[0] == "sealgate"
     }
-    assert verbs == {"init", "worker"}
+    assert verbs == {"init", "worker", "witness"}
     assert verbs <= set(main.commands)

@@ -67,3 +67,23 @@ def test_a_portal_that_does_not_answer_is_ill(probe: ModuleType) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         assert not probe.portal(closed.getsockname()[1])
+
+
+def test_a_witness_is_well_when_it_tells_its_key(probe: ModuleType) -> None:
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            assert probe.witness(server.server_port)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert not probe.witness(server.server_port)
