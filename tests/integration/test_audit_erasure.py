@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select
 
 from gateway.audit import folder, publish, verify
+from gateway.audit.models import Term
 from gateway.audit.queries import LogFilter, export_csv, export_jsonl, find, page
 from gateway.audit.rebuild import audit_rebuild
 from gateway.audit.service import Log, erase, record, record_refusal
@@ -136,3 +138,13 @@ def test_the_stored_bytes_are_gone_as_well(recorded: Recorded) -> None:
     assert "档案管理员".encode() in left
     assert told(left) == []
     assert CONTACT.label.encode() not in left
+
+
+def test_search_terms_go_with_the_person(recorded: Recorded) -> None:
+    with recorded.database.write() as session:
+        session.add(Term(term=b"t" * 16, seq=0, subject=CONTACT.label))
+        session.add(Term(term=b"t" * 16, seq=1, subject=None))
+    with recorded.database.write() as session:
+        erase(session, CONTACT.label)
+    with recorded.database.read() as session:
+        assert [term.seq for term in session.scalars(select(Term))] == [1]
