@@ -83,8 +83,8 @@ class PledgeForm(Form):
 class DraftForm(Form):
     """The scope of a new agreement."""
 
-    kind = SelectField(_("种类"))
-    parent = SelectField(_("所补充的协议"), description=_("仅补充协议填写。"), validators=[Optional()])
+    kind = SelectField(_("种类"), default="NDA")
+    parent = SelectField(_("所补充的协议"), default="", description=_("仅补充协议填写。"), validators=[Optional()])
     organisation = SelectField(_("对方单位"), validators=[_NEEDED])
     signer = SelectField(_("授权签署人"), validators=[_NEEDED])
     all_clients = BooleanField(_("经本系统共享的全部客户"))
@@ -193,7 +193,7 @@ class PointsForm(Form):
 class TemplateForm(Form):
     """A new version of the text in both languages."""
 
-    kind = SelectField(_("种类"))
+    kind = SelectField(_("种类"), default="NDA")
     version = StringField(_("版本号"), validators=[_NEEDED])
     zh = TextAreaField(_("中文文本"), validators=[_NEEDED], render_kw={"rows": 18})
     en = TextAreaField(_("英文文本"), validators=[_NEEDED], render_kw={"rows": 14})
