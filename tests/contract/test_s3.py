@@ -325,3 +325,64 @@ def test_long_lists_come_page_by_page(direct):
     for thread in threads:
         thread.join()
     assert [stat.key for stat in direct.list("k")] == keys
+
+
+class Notes:
+    """A journal that remembers what it was told, and how many uploads the server knew of at that time."""
+
+    def __init__(self, direct: S3Store) -> None:
+        self.direct, self.told = direct, []
+
+    def beginning(self, key: str) -> str:
+        self.told.append(("beginning", len(list(self.direct.uploads(key)))))
+        return "note"
+
+    def begun(self, note: str, upload: str) -> None:
+        assert note == "note"
+        self.told.append(("begun", [found.upload for found in self.direct.uploads("k")] == [upload]))
+
+    def over(self, key: str, upload: str) -> None:
+        self.told.append(("over", len(list(self.direct.uploads(key)))))
+
+
+@pytest.fixture
+def noted(minio_bucket, prefix, direct) -> tuple[S3Store, Notes]:
+    server, bucket = minio_bucket
+    client = make_client(server.endpoint, server.access_key, server.secret_key, "us-east-1")
+    notes = Notes(direct)
+    return S3Store(client, bucket, prefix, journal=notes), notes
+
+
+WHOLE_RECORD = [("beginning", 0), ("begun", True), ("over", 0)]
+
+
+def test_an_upload_is_on_record_from_before_it_is_begun_until_it_is_over(noted):
+    store, notes = noted
+    store.put("k", [bytes(9 * MIB)])
+    assert notes.told == WHOLE_RECORD
+    notes.told.clear()
+    store.delete("k")
+    store.abort("k", store.begin("k"))
+    assert notes.told == WHOLE_RECORD
+
+
+def test_a_put_whose_source_fails_leaves_no_upload_and_no_record(noted):
+    def chunks():
+        yield bytes(20 * MIB)
+        raise RuntimeError("the source failed")
+
+    store, notes = noted
+    with pytest.raises(RuntimeError):
+        store.put("k", chunks())
+    assert notes.told == WHOLE_RECORD
+
+
+def test_what_cannot_be_recorded_is_not_begun(noted, direct, monkeypatch):
+    def down(key: str) -> str:
+        raise Unavailable("down")
+
+    store, notes = noted
+    monkeypatch.setattr(notes, "beginning", down)
+    with pytest.raises(Unavailable):
+        store.put("k", [bytes(9 * MIB)])
+    assert list(direct.uploads("k")) == []
