@@ -102,7 +102,7 @@ def _report(
         lines=lines,
         checkpoint=head.note,
         vkey=deps.log.vkey,
-        cosigners=cosigners(head.note, deps.log.vkey),
+        cosigners=cosigners(head.note),
         by=taken.actor.name,
         at=taken.at,
         zone=taken.actor.timezone,

@@ -49,7 +49,7 @@ def observed(deps: Deps, session: Session, position: int, *, now: datetime) -> O
         unnumbered_s=health.oldest_unnumbered_s,
         heartbeat_s=health.checkpoint_age_s,
         unwitnessed_s=_unwitnessed(deps, session, now),
-        anchor_failed=_anchor(session),
+        anchor_failed=anchor_failure(session),
     )
 
 
@@ -126,21 +126,23 @@ def _unwitnessed(deps: Deps, session: Session, now: datetime) -> float | None:
     if not deps.settings.witnesses:
         return None
     recent = list(session.scalars(select(Checkpoint).order_by(Checkpoint.size.desc()).limit(_RECENT)))
-    cosigned = [row.at for row in recent if cosigners(row.note, deps.log.vkey)]
+    cosigned = [row.at for row in recent if cosigners(row.note)]
     if recent and not cosigned:
         return (now - recent[-1].at).total_seconds()
     return (now - max(cosigned)).total_seconds() if cosigned else None
 
 
-def cosigners(signed: str, vkey: str) -> tuple[str, ...]:
+def cosigners(signed: str) -> tuple[str, ...]:
     """The names on a checkpoint's signature lines besides the log's own; their keys are not checked here."""
     try:
-        own = note.parse_key(vkey)
-        return tuple(line.name for line in note.parse(signed).signatures if line.name != own.name)
+        read = note.parse(signed)
+        own = note.parse_head(read.text).origin
+        return tuple(dict.fromkeys(line.name for line in read.signatures if line.name != own))
     except AuditError:
         return ()
 
 
-def _anchor(session: Session) -> str | None:
+def anchor_failure(session: Session) -> str | None:
+    """The entry that says an anchor failed, while it is the newest word of the anchors; None otherwise."""
     newest = audit.page(session, audit.LogFilter(object=anchors.OBJECT), limit=1).entries
     return newest[0].id if newest and newest[0].event == anchors.FAILED else None

@@ -22,6 +22,7 @@ from gateway.oversight import names, subjects, words
 from gateway.oversight.filters import Wanted, of_object
 from gateway.oversight.finding import searched
 from gateway.oversight.indexing import waiting
+from gateway.oversight.observing import anchor_failure, cosigners
 from gateway.oversight.results import Counts, Head, Line, LogHealth, LogPage
 from gateway.principal import Actor, Role, Text
 
@@ -101,6 +102,16 @@ class _Prover:
         head = _last_checkpoints(session, 1)
         self._size, self._root = (head[0].size, head[0].root) if head else (0, tree.EMPTY_ROOT)
         self._node = tiles.Tiles(session).node
+        self._session, self._lines = session, dict[int, tuple[str, ...]]()
+
+    def cosigners(self, size: int | None) -> tuple[str, ...]:
+        """Whose lines stand on the checkpoint of this size besides the log's own; their keys are not checked here."""
+        if size is None:
+            return ()
+        if size not in self._lines:
+            signed = self._session.scalar(select(Checkpoint.note).where(Checkpoint.size == size))
+            self._lines[size] = () if signed is None else cosigners(signed)
+        return self._lines[size]
 
     def path(self, leaf_hash: bytes, seq: int | None) -> list[bytes] | None:
         """The proof; None while the entry waits. Raises AuditError when the stored tree does not hold the entry."""
@@ -130,6 +141,7 @@ def _line(entry: LogEntry, number: str | None, leaf_hash: bytes, prover: _Prover
         leaf_hash=leaf_hash.hex(),
         path=tuple(h.hex() for h in path or ()),
         proof="broken" if broken else "waiting" if path is None else "proved",
+        cosigners=prover.cosigners(entry.checkpoint),
     )
 
 
@@ -157,6 +169,8 @@ def head(deps: Deps) -> Head | None:
             sound=_sound(session, last, key),
             extends=_extends(session, found[1], last) if len(found) > 1 else None,
             waiting=waiting,
+            cosigners=cosigners(last.note),
+            anchor_failed=anchor_failure(session) is not None,
         )
 
 

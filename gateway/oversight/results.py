@@ -17,7 +17,8 @@ class Head:
     """The last checkpoint: entries under it, root and key in text form, the signed note.
 
     `sound` tells whether signature, stored tree and root agree; `extends` whether the checkpoint before is its beginning
-    (None: it is the first). `waiting` entries have no number yet.
+    (None: it is the first). `waiting` entries have no number yet. `cosigners` are names on further signature lines, unchecked;
+    `anchor_failed` whether the newest word of the anchors is that one failed.
     """
 
     size: int
@@ -28,6 +29,8 @@ class Head:
     sound: bool
     extends: bool | None
     waiting: int
+    cosigners: tuple[str, ...] = ()
+    anchor_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Line:
     leaf_hash: str
     path: tuple[str, ...]
     proof: Proof
+    cosigners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
