@@ -15,6 +15,9 @@ def _parser() -> argparse.ArgumentParser:
     one = verbs.add_parser("verify", help="verify a receipt, an export, a published folder or a checkpoint")
     one.add_argument("file", type=Path)
     one.add_argument("--full", action="store_true", help="also read every entry of a folder as an entry")
+    one.add_argument(
+        "--witness", help="a witness's key, or a file that holds some: each must have cosigned it"
+    )
     two = verbs.add_parser("consistency", help="verify that a newer log begins with an older one")
     two.add_argument("old", type=Path, help="anything that holds the older checkpoint")
     two.add_argument("new", type=Path, help="a published folder, a whole export, or a consistency file")
@@ -30,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keys = verify.read_keys(given.key)
         if given.verb == "verify":
             report = verify.verify_file(given.file, keys, full=given.full)
+            if given.witness:
+                witnesses = verify.read_witnesses(given.witness)
+                report.proved += verify.verify_cosignatures(given.file, witnesses)
         else:
             report = verify.verify_consistency(given.old, given.new, keys)
     except AuditError as error:

@@ -33,16 +33,22 @@ def heads(folder: Path, keys: Sequence[note.Key]) -> list[note.TreeHead]:
     Raises BadSignature, MalformedNote, BadProof where two checkpoints of one size differ or are of two logs; MalformedProof
     where there is none.
     """
-    at = folder / layout.CHECKPOINT
-    files = sorted(path for path in at.iterdir() if path.is_file()) if at.is_dir() else [at]
-    found = [note.open_checkpoint(_text(path), keys) for path in files if path.is_file()]
-    if not found:
-        raise MalformedProof("the folder holds no checkpoint")
+    found = [note.open_checkpoint(text, keys) for text in notes(folder)]
     if len({head.origin for head in found}) > 1:
         raise BadProof("the checkpoints are of two logs")
     if len({head.size for head in found}) < len({(head.size, head.root) for head in found}):
         raise BadProof("two roots for one size")
     return sorted(set(found), key=lambda head: head.size)
+
+
+def notes(folder: Path) -> list[str]:
+    """The signed notes of the folder as they stand, by their names, so that the newest comes last; raises MalformedProof."""
+    at = folder / layout.CHECKPOINT
+    files = sorted(path for path in at.iterdir() if path.is_file()) if at.is_dir() else [at]
+    found = [_text(path) for path in files if path.is_file()]
+    if not found:
+        raise MalformedProof("the folder holds no checkpoint")
+    return found
 
 
 def _text(path: Path) -> str:

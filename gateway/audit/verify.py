@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.audit import export, folder, leaf, note, proof, tree
-from gateway.audit.errors import BadProof, MalformedNote, MalformedProof
+from gateway.audit.errors import BadProof, BadSignature, MalformedNote, MalformedProof
+from gateway.audit.witness import cosignature
 
 _UNPROVED_TIME = "that the times in the entries are right: they are the log's own statement"
 _UNPROVED_LATER = "anything about entries after this checkpoint"
@@ -29,15 +30,24 @@ class Report:
 
 def read_keys(given: str) -> list[note.Key]:
     """Checkpoint keys from a file with one vkey a line, or from the vkey itself; raises MalformedNote."""
+    return [note.parse_key(line) for line in _key_lines(given)]
+
+
+def read_witnesses(given: str) -> list[cosignature.CosignatureKey]:
+    """Witness keys, given in the same ways; raises MalformedNote."""
+    return [cosignature.parse_key(line) for line in _key_lines(given)]
+
+
+def _key_lines(given: str) -> list[str]:
     path = Path(given)
     try:
         text = path.read_text("utf-8") if path.is_file() else given
     except (OSError, UnicodeDecodeError) as error:
         raise MalformedNote("the key cannot be read") from error
-    keys = [note.parse_key(line) for line in text.splitlines() if line.strip()]
-    if not keys:
-        raise MalformedNote("no checkpoint key given")
-    return keys
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise MalformedNote("no key given")
+    return lines
 
 
 def verify_file(path: Path, keys: Sequence[note.Key], *, full: bool = False) -> Report:
@@ -224,19 +234,40 @@ def _same_log(earlier: note.TreeHead, later: note.TreeHead) -> None:
         raise BadProof("the checkpoints are of two logs")
 
 
+def verify_cosignatures(path: Path, witnesses: Sequence[cosignature.CosignatureKey]) -> list[str]:
+    """What the given witnesses say of the checkpoint that a file holds; raises BadSignature where one of them does not cosign it.
+
+    The log's own signature is verified elsewhere.
+    """
+    held = note.parse(_note_of(path))
+    found = cosignature.cosigned(held, witnesses)
+    for key in witnesses:
+        if key not in found:
+            raise BadSignature(f"the witness {json.dumps(key.name)} has not cosigned the checkpoint")
+    return [
+        f"the witness {json.dumps(key.name)} saw this tree at {leaf.stamp(at)} and nothing that contradicts it"
+        for key, at in found.items()
+    ]
+
+
 def _head_of(path: Path, keys: Sequence[note.Key]) -> note.TreeHead:
     if path.is_dir():
         return folder.heads(path, keys)[-1]
+    return note.open_checkpoint(_note_of(path), keys)
+
+
+def _note_of(path: Path) -> str:
+    if path.is_dir():
+        return folder.notes(path)[-1]
     with path.open("rb") as file:
         if file.peek(1)[:1] == b"{":
-            held = export.read(file)[0].checkpoint or ""
-            return note.open_checkpoint(held, keys)
+            return export.read(file)[0].checkpoint or ""
         content = file.read(proof.MAX_FILE_BYTES + 1)
     if content.startswith(proof.HEADER.encode()):
-        return note.open_checkpoint(proof.parse_receipt(content).checkpoint, keys)
+        return proof.parse_receipt(content).checkpoint
     if content.startswith(b"old "):
-        return note.open_checkpoint(proof.parse_extension(content).checkpoint, keys)
-    return note.open_checkpoint(_text(content), keys)
+        return proof.parse_extension(content).checkpoint
+    return _text(content)
 
 
 def _text(content: bytes) -> str:

@@ -1,14 +1,19 @@
 """The command of the offline verifier."""
 
+import dataclasses
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.audit import note, tree
 from gateway.audit.__main__ import main
 from gateway.audit.queries import LogFilter, export_jsonl
 from gateway.audit.signer import Signer
+from gateway.audit.witness import cosignature
 
 ROOT = Path(__file__).parents[4]
 BANNED = ("flask", "sqlalchemy", "werkzeug", "pydantic", "psycopg")
@@ -92,3 +97,25 @@ def test_the_command_as_it_is_called(receipt, log):
     command = [sys.executable, "-m", "gateway.audit", "verify", str(receipt), "--key", log.vkey]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60).returncode == 0
     assert subprocess.run([*command[:-1], "x"], cwd=ROOT, capture_output=True, timeout=60).returncode == 1
+
+
+def test_a_witness_is_asked_for(tmp_path, signer, capsys):
+    witness = Ed25519PrivateKey.from_private_bytes(b"w" * 32)
+    text = note.TreeHead(signer.name, 0, tree.EMPTY_ROOT).text()
+    plain = note.parse(signer.sign(text))
+    line = cosignature.sign(text, "witness.example/w", witness, datetime(2026, 11, 23, 8, 0, tzinfo=UTC))
+    key = cosignature.CosignatureKey("witness.example/w", witness.public_key().public_bytes_raw()).text
+    forged = dataclasses.replace(line, value=line.value[:-1] + bytes([line.value[-1] ^ 1]))
+    files = {
+        "cosigned": (*plain.signatures, line),
+        "alone": plain.signatures,
+        "wrong": (*plain.signatures, forged),
+    }
+    for name, signatures in files.items():
+        (tmp_path / name).write_text(note.Note(text, signatures).encode())
+    command = ["--key", signer.vkey, "--witness", key]
+    assert main(["verify", str(tmp_path / "cosigned"), *command]) == 0
+    assert 'witness "witness.example/w" saw this tree at 2026-11-23T08:00:00' in capsys.readouterr().out
+    assert main(["verify", str(tmp_path / "alone"), *command]) == 1
+    assert main(["verify", str(tmp_path / "wrong"), *command]) == 1
+    assert main(["verify", str(tmp_path / "cosigned"), "--key", signer.vkey, "--witness", "x"]) == 1
