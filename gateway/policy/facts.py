@@ -40,7 +40,7 @@ class OrganisationFact:
 @dataclass(frozen=True)
 class AgreementFact:
     """One agreement of the organisation. `clients`, `classes` and `purposes` are its scope;
-    clients None means all clients.
+    clients None means all clients. `family` is the id of the agreement that it supplements; empty for one that stands alone.
 
     `intact` is whether the stored PDF's digest equals the one signed, read from the bytes themselves.
     """
@@ -54,6 +54,7 @@ class AgreementFact:
     classes: frozenset[str]
     purposes: frozenset[str]
     intact: bool
+    family: str = ""
 
 
 @dataclass(frozen=True)

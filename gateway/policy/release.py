@@ -137,13 +137,24 @@ def _cover(facts: Facts, _: Parameters) -> Verdict:
 
 
 def _gaps(item: ItemFact, share: ShareFact, agreements: list[AgreementFact]) -> set[str]:
-    # One agreement has to cover client, every class and the purpose together; the nearest miss is what is shown.
-    misses = [_miss(item, share, a) for a in agreements]
+    # One agreement, with its supplements, has to cover everything together; the nearest miss is what is shown.
+    families: dict[str, list[AgreementFact]] = {}
+    for agreement in agreements:
+        families.setdefault(agreement.family or agreement.id, []).append(agreement)
+    misses = [_miss(item, share, family) for family in families.values()]
     return min(misses, key=len) if misses else {share.purpose, *item.classes}
 
 
-def _miss(item: ItemFact, share: ShareFact, agreement: AgreementFact) -> set[str]:
-    missing = set(item.classes - agreement.classes)
+def _miss(item: ItemFact, share: ShareFact, family: list[AgreementFact]) -> set[str]:
+    # A supplement adds its classes for its own clients and purposes only.
+    fitting = [a for a in family if not _elsewhere(item, share, a)]
+    if fitting:
+        return set(item.classes.difference(*(a.classes for a in fitting)))
+    return min((set(item.classes - a.classes) | _elsewhere(item, share, a) for a in family), key=len)
+
+
+def _elsewhere(item: ItemFact, share: ShareFact, agreement: AgreementFact) -> set[str]:
+    missing = set()
     if agreement.clients is not None and item.client not in agreement.clients:
         missing.add("客户 client")
     if share.purpose not in agreement.purposes:

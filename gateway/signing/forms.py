@@ -84,7 +84,9 @@ class DraftForm(Form):
     """The scope of a new agreement."""
 
     kind = SelectField(_("种类"), default="NDA")
-    parent = SelectField(_("所补充的协议"), default="", description=_("仅补充协议填写。"), validators=[Optional()])
+    parent = SelectField(
+        _("所补充的协议"), default="", description=_("仅补充协议填写。"), validators=[Optional()]
+    )
     organisation = SelectField(_("对方单位"), validators=[_NEEDED])
     signer = SelectField(_("授权签署人"), validators=[_NEEDED])
     all_clients = BooleanField(_("经本系统共享的全部客户"))

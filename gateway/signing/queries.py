@@ -316,6 +316,7 @@ def start_from(deps: Deps, agreement_id: str, *, actor: Actor, now: datetime) ->
             "safeguards": row.values.get("pi_safeguards", ""),
             "disposal": row.values.get("pi_return", ""),
             "valid_from": first,
+            "last": last_day(row.valid_to),
             "valid_to": max(last_day(row.valid_to) + timedelta(days=1), first) + timedelta(days=days),
             "contact_list": row.values["contact_list"],
             "incident_contact": row.values["incident_contact"],

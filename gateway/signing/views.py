@@ -90,7 +90,10 @@ def _start(given: DraftChoices) -> dict[str, Any]:
     start: dict[str, Any] = {"valid_from": given.first, "valid_to": given.last}
     earlier, organisation = request.args.get("from", ""), request.args.get("organisation", "")
     if earlier:
-        return queries.start_from(deps(), earlier, actor=actor(), now=now())
+        start = queries.start_from(deps(), earlier, actor=actor(), now=now())
+        if request.args.get("kind") == "SUPPLEMENT":
+            start |= {"kind": "SUPPLEMENT", "parent": earlier, "valid_to": start["last"]}
+        return start
     if organisation:
         signer = next((s.id for s in given.signers if s.organisation_id == organisation), "")
         names = given.contacts.get(organisation, "")

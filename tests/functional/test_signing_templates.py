@@ -143,3 +143,16 @@ def test_the_record_of_entrusted_processing_stands_on_agreement_and_share(world:
     page = world.browser("arc1").get(f"/shares/{share}").get_data(as_text=True)
     assert "委托处理记录" in page
     assert "访问控制、加密存储" in page
+
+
+def test_an_uncovered_share_leads_administration_to_a_supplement(world: World) -> None:
+    agreement = world.agreement(classes=("F08",))
+    items = world.filed_items(1)
+    share = world.draft_share(items)
+    page = html.unescape(world.browser("adm").get(f"/shares/{share}").get_data(as_text=True))
+    assert "未覆盖：" in page
+    link = f"/agreements/new?from={agreement}&kind=SUPPLEMENT"
+    assert link in page
+    form = world.browser("adm").get(link).get_data(as_text=True)
+    assert '<option selected value="SUPPLEMENT">' in form
+    assert f'<option selected value="{agreement}">' in form

@@ -121,7 +121,9 @@ def _compare(one: str | None, other: str | None, few: int, many: int) -> None:
     print({name: (small[name], large[name]) for name in small})
     # The same kind of page may show fewer entries of a short log; the fullest page of the short one is the measure. A short table
     # is read whole by PostgreSQL, so there the measure is what a look-up through the trees can cost, however long the log is.
-    most = MORE * max(small.values()) if one is None else PAGES_A_LOOKUP * (searching.WINDOW + searching.CHUNK)
+    most = (
+        MORE * max(small.values()) if one is None else PAGES_A_LOOKUP * (searching.WINDOW + searching.CHUNK)
+    )
     assert {name: work for name, work in large.items() if work > most} == {}
 
 

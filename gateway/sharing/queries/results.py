@@ -247,7 +247,9 @@ class ContactLine:
     name: str
     organisation: str
     state: str
+    organisation_id: str
     agreement: str
+    agreement_id: str
     agreement_to: datetime | None
     entrustment: tuple[tuple[Text, str], ...]
     used: int

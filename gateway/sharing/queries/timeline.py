@@ -86,7 +86,10 @@ def _caused(words: Text, cause: str) -> Text:
     """The words with the cause in place; the restore of a backup is told in both languages."""
     zh, en = cause, cause
     if cause.startswith("restore.done "):
-        zh, en = "系统已从备份恢复，须由行政部门恢复共享", "restored from a backup; administration has to resume it"
+        zh, en = (
+            "系统已从备份恢复，须由行政部门恢复共享",
+            "restored from a backup; administration has to resume it",
+        )
     # Braces in the cause are none of the places that are still to be filled.
     zh, en = (text.replace("{", "{{").replace("}", "}}") for text in (zh, en))
     return Text(words.zh.replace("{cause}", zh), words.en.replace("{cause}", en))

@@ -246,7 +246,9 @@ def _halted_for_agreement(session: Session, share: Share) -> bool:
 def _restored_since(session: Session, share: Share) -> bool:
     # After a restore nothing goes on by itself: 行政部 looks at each share first.
     own = select(Leaf.arrival).where(Leaf.id == share.leaf).scalar_subquery()
-    return session.scalar(select(Leaf.id).where(Leaf.event == RESTORED, Leaf.arrival > own).limit(1)) is not None
+    return (
+        session.scalar(select(Leaf.id).where(Leaf.event == RESTORED, Leaf.arrival > own).limit(1)) is not None
+    )
 
 
 def _suspend_restored(deps: Deps, session: Session, event: Event) -> None:

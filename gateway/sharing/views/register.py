@@ -13,6 +13,7 @@ from gateway.principal import Role, Text
 from gateway.sharing import queries, service
 from gateway.sharing.forms import RELATIONS, DecisionForm, ReasonForm, RevokeForm
 from gateway.sharing.queries import ShareFilter
+from gateway.sharing.queries.results import SharePage
 from gateway.sharing.rules import MAJOR_TEXT, PURPOSES, SHARE
 from gateway.sharing.service import sidecars
 from gateway.sharing.views.room import APPLICANTS, READERS, bp, done
@@ -69,7 +70,7 @@ def share_page(share_id: str, **forms: Any) -> Response:
         "sharing/share.html",
         share=found,
         decision=sidecars.share_checklist(deps(), share_id, actor=actor(), now=now()),
-        remedies=remedies(share_id, found.acts.edit),
+        remedies=remedies(found),
         relations=RELATIONS,
         majors=MAJOR_TEXT,
         stage_text=STAGE_TEXT,
@@ -79,12 +80,27 @@ def share_page(share_id: str, **forms: Any) -> Response:
     )
 
 
-def remedies(share_id: str, may_edit: bool) -> dict[str, str]:
-    """Where the reader may mend an unmet condition."""
-    opens = actor().has(Role.GM, Role.DGM, Role.ADM, Role.AUD, Role.ARC)
-    where = {"NDA": "/agreements", "COVER": "/agreements"} if opens else {}
-    edit = url_for("sharing.edit_share", share_id=share_id)
-    return where | ({"MARK": edit, "FILED": edit, "SCAN": edit} if may_edit else {})
+def remedies(found: SharePage) -> dict[str, str]:
+    """Where the reader may mend an unmet condition: a supplement or a new agreement, what the share holds."""
+    where = _agreement_remedies(found)
+    edit = url_for("sharing.edit_share", share_id=found.row.id)
+    return where | ({"MARK": edit, "FILED": edit, "SCAN": edit} if found.acts.edit else {})
+
+
+def _agreement_remedies(found: SharePage) -> dict[str, str]:
+    if not actor().has(Role.GM, Role.DGM, Role.ADM, Role.AUD, Role.ARC):
+        return {}
+    ledger = url_for("signing.ledger")
+    where = {"NDA": ledger, "COVER": ledger}
+    if not actor().has(Role.ADM):
+        return where
+    for contact in found.contacts:
+        if contact.agreement_id:
+            given: dict[str, Any] = {"from": contact.agreement_id, "kind": "SUPPLEMENT"}
+            where["COVER"] = url_for("signing.new_agreement", **given)
+        else:
+            where["NDA"] = url_for("signing.new_agreement", organisation=contact.organisation_id)
+    return where
 
 
 @bp.get("/shares/<share_id>/checklist")
@@ -97,7 +113,7 @@ def checklist(share_id: str) -> Response:
         "sharing/_checklist.html",
         share=found,
         decision=decision,
-        remedies=remedies(share_id, found.acts.edit),
+        remedies=remedies(found),
     )
 
 

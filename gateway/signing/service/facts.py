@@ -72,6 +72,7 @@ def _fact(deps: Deps, row: Agreement, *, reads: bool) -> AgreementFact:
         classes=frozenset(row.classes),
         purposes=frozenset(row.purposes),
         intact=intact(deps, row) if reads else False,
+        family=row.parent_id or "",
     )
 
 

@@ -340,3 +340,21 @@ def test_a_note_names_what_is_missing() -> None:
     }
     assert gaps["COVER"].note is not None
     assert gaps["COVER"].note.en == "Not covered: F07"
+
+
+@pytest.mark.parametrize(
+    ("more", "state"),
+    [
+        ({}, "met"),
+        ({"family": ""}, "unmet"),
+        ({"clients": frozenset({"k2"})}, "unmet"),
+        ({"purposes": frozenset({"P01"})}, "unmet"),
+        ({"classes": frozenset({"F10"})}, "unmet"),
+    ],
+    ids=["its own", "another's", "another client", "another purpose", "another class"],
+)
+def test_a_supplement_adds_its_classes_to_its_own_agreement(more: dict[str, Any], state: str) -> None:
+    main = GOOD.agreements[0]
+    added = replace(main, id="a2", number="BM-2", classes=frozenset({"F09"}), family="a1")
+    wide = item(classes=frozenset({"F07", "F09"}))(replace(GOOD, agreements=(main, replace(added, **more))))
+    assert states(release("copy", "collect", wide, STRICT))["COVER"] == state
