@@ -17,6 +17,7 @@ import pytest
 import pyzipper
 from PIL import Image, ImageChops, ImageStat
 
+from tests.services import pdfjs
 from watermark import layout, sanitize, stamp, verify
 from watermark.errors import BadPassphrase, BadPrepared, BadRecipient, MarkNotHeld, Refusal
 from watermark.mark import Mark
@@ -164,6 +165,17 @@ def test_age_opens_it_with_its_identity_only(issued: Issued, tmp_path: Path) -> 
             capture_output=True,
         )
         assert done.returncode == code
+
+
+@pytest.mark.tools
+def test_pdf_js_opens_it_with_the_key_and_not_without(issued: Issued, tmp_path: Path) -> None:
+    if not pdfjs.found() and os.environ.get("CI") != "true":
+        pytest.skip("node is not installed")
+    (tmp_path / "copy.pdf").write_bytes(issued("pdf"))
+    code, said = pdfjs.opened(tmp_path / "copy.pdf", KEY, tmp_path)
+    assert code == 0, said
+    assert said.startswith("4 ")
+    assert pdfjs.opened(tmp_path / "copy.pdf", "WRONG", tmp_path) == (3, "PasswordException")
 
 
 def test_a_copy_that_does_not_hold_its_mark_is_stopped(
