@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from watermark.prepared.format import HEADER, Field, Index, Kind, Page, Patch
 from watermark.prepared.windows import Opened, from_pieces
 from watermark.profiles import VECTOR
 
+VECTOR_FILE = Path(__file__).resolve().parents[3] / "vectors" / "watermark" / "prepared-1.bin"
 PAGE = Page(595.0, 842.0, 90, 1.0)
 PATCHES = tuple((what, 1000 + 100 * place) for place, what in enumerate(Patch))
 GOOD = Index(VECTOR, ((16, 64), (80, 160)), (Field("T", 96, 96),), PATCHES, (PAGE,), {"actions": 2})
@@ -129,3 +131,14 @@ def test_pieces_of_any_size_are_one_document(prepared_bytes: dict[Kind, bytes]) 
     cuts = [whole[at : at + 777] for at in range(0, len(whole), 777)]
     opened = Opened.of(from_pieces(iter(cuts)))
     assert b"".join(bytes(window.data) for window in opened.windows([])) == whole[-opened.header.image_size :]
+
+
+def test_the_frozen_document_is_read_as_it_was_written() -> None:
+    data = VECTOR_FILE.read_bytes()
+    opened = Opened.of(from_pieces(iter([data])))
+    assert opened.header.key == bytes(range(32))
+    assert opened.header.kind is Kind.R6
+    assert fmt.write_index(opened.index) == fmt.write_index(GOOD)
+    image = b"".join(bytes(window.data) for window in opened.windows([]))
+    assert image == bytes(place % 251 for place in range(2000))
+    assert opened.header.to_bytes() + fmt.write_index(GOOD) + image == data
