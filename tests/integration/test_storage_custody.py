@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from gateway import bootstrap
 from gateway.cli import main
+from gateway.engine import tasks
 from gateway.errors import ConfigError
 from storage.errors import Unavailable
 from tests.worlds import Scene
@@ -51,6 +53,18 @@ def test_what_is_wrong_is_named_and_ends_with_code_1(both: Scene) -> None:
     assert "objects/item-" + "0" * 32 + ".v1: in the store without any record" in shallow.output
     assert altered not in shallow.output
     assert f"objects/{altered}: altered" in deep.output
+
+
+def test_upkeep_sweeps_what_crashes_left_and_only_when_it_is_a_day_old(both: Scene) -> None:
+    key, now = "item-" + "0" * 32 + ".v1", both.world.now()
+    store = both.deps.stores["objects"]
+    store.begin(key)
+    [task] = [task for task in tasks(both.deps) if task.name == "leftovers"]
+    task.run(now + timedelta(hours=23))
+    assert len(list(store.uploads(key))) == 1
+    task.run(now + timedelta(hours=25))
+    assert list(store.uploads(key)) == []
+    assert sealgate(both, "check").exit_code == 0
 
 
 @pytest.mark.services
