@@ -216,9 +216,9 @@ class Journal:
         self._held[place, key] = size, head.hex(), digest
 
 
-def _head(store: ObjectStore, key: str) -> bytes:
+def _head(ciphertext: ObjectStore, key: str) -> bytes:
     """The object's first bytes: random for every write, so that they tell one write of a name from the next."""
-    return b"".join(store.open(key, 0, HEADER_SIZE))
+    return b"".join(ciphertext.open(key, 0, HEADER_SIZE))
 
 
 def _digest(pieces: Iterable[bytes]) -> str:
