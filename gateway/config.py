@@ -152,6 +152,13 @@ class Settings(BaseSettings):
                 raise ValueError(error.problems[0]) from error
         return value
 
+    @field_validator("witnesses_needed")
+    @classmethod
+    def _enough_witnesses(cls, value: int, info: ValidationInfo) -> int:
+        if value > len(info.data.get("witnesses", ())):
+            raise ValueError(f"more than {PREFIX}WITNESSES names")
+        return value
+
     @field_validator("log_tsa_url")
     @classmethod
     def _trusted_through_roots(cls, value: str | None, info: ValidationInfo) -> str | None:

@@ -82,8 +82,8 @@ class Witnesses:
             named = [parse_witness(text) for text in settings.witnesses]
         except MalformedNote as error:
             raise ConfigError([f"{PREFIX}WITNESSES: {error}; each is ADDRESS VKEY"]) from error
-        if len({witness.key.key_id for witness in named}) < len(named):
-            # One witness named twice would count as two.
+        if len({witness.key.public for witness in named}) < len(named):
+            # One witness under two names would count as two.
             raise ConfigError([f"{PREFIX}WITNESSES: the same key twice"])
         need, deadline_s = settings.witnesses_needed, settings.witness_deadline_s
         return cls(named, need=need, deadline_s=deadline_s, clock=clock) if named else None

@@ -22,8 +22,9 @@ from gateway.audit.witness.records import Records
 from gateway.audit.witness.rules import Witness as Program
 from gateway.audit.witness.server import Server
 from gateway.audit.witnesses import MAX_ANSWER_BYTES, Witness, Witnesses, parse_witness
+from gateway.config import Settings, load
 from gateway.db import Database
-from gateway.errors import Unavailable
+from gateway.errors import ConfigError, Unavailable
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 DEADLINE_S = 0.8
@@ -393,3 +394,28 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 def test_more_than_all_cannot_be_needed() -> None:
     with pytest.raises(ValueError):
         asking(need=1)
+
+
+def settings(tmp_path: Path, **more: str) -> Settings:
+    given = {"HOME": str(tmp_path), "PUBLIC_ORIGIN": "http://localhost", "COMPANY_NAME": "x", "FONDS": "SG01"}
+    return load({f"SEALGATE_{n}": v for n, v in {**given, "COMPANY_USCC": "0" * 18, **more}.items()})
+
+
+def test_witnesses_are_taken_from_the_settings(tmp_path: Path) -> None:
+    publics = [key.public_key().public_bytes_raw() for key in (KEY, OTHER)]
+    keys = [cosignature.CosignatureKey(f"witness.example/w{i}", p).text for i, p in enumerate(publics)]
+    renamed = cosignature.CosignatureKey("witness.example/w9", publics[0]).text
+    named = ", ".join(f"https://w{i}.example {key}" for i, key in enumerate(keys))
+    made = Witnesses.configured(settings(tmp_path, WITNESSES=named, WITNESSES_NEEDED="2"), lambda: NOW)
+    assert made is not None and len(made._links) == 2
+    assert Witnesses.configured(settings(tmp_path), lambda: NOW) is None
+    with pytest.raises(ConfigError, match="WITNESSES_NEEDED"):
+        settings(tmp_path, WITNESSES=named, WITNESSES_NEEDED="3")
+    for wrong in (
+        "https://w.example",
+        f"w.example {keys[0]}",
+        f"https://a.example {keys[0]}, https://b.example {keys[0]}",
+        f"https://a.example {keys[0]}, https://b.example {renamed}",
+    ):
+        with pytest.raises(ConfigError, match="SEALGATE_WITNESSES"):
+            Witnesses.configured(settings(tmp_path, WITNESSES=wrong), lambda: NOW)
