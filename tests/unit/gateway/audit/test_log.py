@@ -194,6 +194,17 @@ def test_nothing_is_signed_over_a_damaged_log(database, write, log, now, damage)
     assert log.latest() == signed
 
 
+def test_a_process_that_has_seen_nothing_signs_nothing_over_damaged_tiles(database, signer, write, log, now):
+    for _ in range(3):
+        write()
+    log.sequence(now=now)
+    with database.write() as session:
+        session.execute(text("UPDATE audit_tile SET hashes = zeroblob(length(hashes))"))
+    write()
+    with pytest.raises(LogDamaged, match="stored tree"):
+        Log(database, signer, origin=ORIGIN).sequence(now=now)
+
+
 def test_a_foreign_key_does_not_go_on_with_the_log(database, write, log, now, tmp_path):
     write()
     log.sequence(now=now)
