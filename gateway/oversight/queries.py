@@ -225,23 +225,22 @@ def health(deps: Deps, *, now: datetime) -> LogHealth:
     state = deps.log.health(now=now)
     with deps.database.read() as session:
         last = _last_checkpoints(session, 1)
+        unnumbered = session.scalar(select(func.count()).select_from(Leaf).where(Leaf.seq.is_(None))) or 0
+        # Numbers have no gaps, or an alert tells of them: the last one counts the entries without reading them.
+        highest = session.scalar(select(func.max(Leaf.seq)))
         return LogHealth(
             writable=state.writable,
             ok=state.ok,
-            entries=_count(session, Leaf),
-            waiting=session.scalar(select(func.count()).select_from(Leaf).where(Leaf.seq.is_(None))) or 0,
+            entries=unnumbered + (0 if highest is None else highest + 1),
+            waiting=unnumbered,
             oldest_s=int(state.oldest_unnumbered_s),
             checkpoint_size=last[0].size if last else None,
             checkpoint_at=last[0].at if last else None,
             checkpoint_age_s=None if state.checkpoint_age_s is None else int(state.checkpoint_age_s),
-            checkpoints=_count(session, Checkpoint),
+            checkpoints=session.scalar(select(func.count()).select_from(Checkpoint)) or 0,
             strangers_waiting=session.scalar(select(func.sum(StrangerCount.count - StrangerCount.flushed)))
             or 0,
         )
-
-
-def _count(session: Session, model: type[Leaf] | type[Checkpoint]) -> int:
-    return session.scalar(select(func.count()).select_from(model)) or 0
 
 
 def export(deps: Deps, wanted: Wanted, form: str) -> Iterator[bytes]:
