@@ -96,6 +96,25 @@ def test_two_copies_share_no_key_no_vector_and_no_id(issued: Issued) -> None:
     assert same < 0.1 * len(blocks)
 
 
+def test_every_value_of_the_keys_is_new_in_each_copy() -> None:
+    made = [new_keys(KEY) for _ in range(8)]
+    for what in made[0].patches:
+        assert len({keys.patches[what] for keys in made}) == 8, what
+
+
+def test_a_chain_under_one_key_starts_anew_each_time(prepared: dict[Kind, int]) -> None:
+    opened = [Opened.of(from_descriptor(prepared[Kind.R6])) for _ in range(2)]
+    plan = cipher.steps(opened[0].index, opened[0].header.image_size)
+    first, second = (
+        b"".join(bytes(data) for _, data in cipher.chained(bytes(32), each.windows([]), plan))
+        for each in opened
+    )
+    start, size = opened[0].index.streams[0]
+    assert first[:start] == second[:start]
+    assert first[start : start + 16] != second[start : start + 16]
+    assert first[start + size - 16 : start + size] != second[start + size - 16 : start + size]
+
+
 def test_the_recipients_words_are_outlines_and_not_text(issued: Issued, recipient_mark: Mark) -> None:
     with closing(pypdfium2.PdfDocument(issued("plain"))) as document:
         text = "".join(document[index].get_textpage().get_text_range() for index in range(len(document)))
