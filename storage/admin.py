@@ -52,7 +52,8 @@ def patient() -> PoolManager:
     """Return connections that give up: the SDK's own would wait five minutes for each of six tries."""
     return PoolManager(
         timeout=Timeout(connect=CONNECT_S, read=READ_S),
-        retries=Retry(total=1),
+        # A server that has just been started answers 503 for a moment.
+        retries=Retry(total=3, backoff_factor=0.3, status_forcelist=(500, 502, 503, 504)),
         cert_reqs="CERT_REQUIRED",
         ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
     )
