@@ -150,6 +150,12 @@ def test_extension_lines_are_cosigned_too(witness: Witness, growing: Any, cosign
     cosigner.key.verify(text, note.parse(text + "\n" + line).signatures[0])
 
 
+def test_an_empty_extension_line_is_bad(witness: Witness, growing: Any) -> None:
+    growing.grow(3)
+    text = note.parse(growing.checkpoint()).text + "\nan extension\n"
+    assert status(witness, proof.Extension(0, [], growing.signer.sign(text)).encode())[0] == 400
+
+
 @pytest.mark.parametrize(
     "body",
     [
