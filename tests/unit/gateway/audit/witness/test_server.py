@@ -50,7 +50,8 @@ def test_a_large_body_is_not_read(door: Any) -> None:
 
 
 def test_a_body_without_length_is_not_read(door: Any) -> None:
-    assert door.ask(b"", Transfer_Encoding="chunked").status == 411
+    # Two statements of one length is how requests are smuggled.
+    assert door.ask(b"", Transfer_Encoding="chunked", Content_Length="0").status == 411
     assert door.ask(b"", Content_Length="-1").status == 411
     assert door.ask(b"", Content_Length="²").status in (400, 411)
 
