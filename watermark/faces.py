@@ -48,17 +48,24 @@ def bundled() -> list[dict[str, str]]:
 
 
 @functools.cache
+def _places() -> tuple[tuple[str, int, bool], ...]:
+    """Path, number in its collection, and whether it is a Han face, of every face in order."""
+    named = [str(FOLDER / entry["file"]) for entry in bundled()]
+    named.sort(key=lambda path: not path.endswith("NotoSans-Regular.ttf"))
+    han = ((str(sans_path()), 0, True), (str(FONT_PATH), _SIMPLIFIED, True))
+    return (*han, *((path, 0, False) for path in named))
+
+
+@functools.cache
+def _opened(place: int) -> Face:
+    """One face, opened when it is first asked: most marks need the first alone."""
+    path, index, cjk = _places()[place]
+    return _face(path, index, cjk=cjk)
+
+
 def faces() -> tuple[Face, ...]:
-    """Every face, opened once and kept: the sandboxed child asks before its walls stand."""
-    named = [_face(str(FOLDER / entry["file"])) for entry in bundled()]
-    plain = [face for face in named if face.name == "NotoSans-Regular.ttf"]
-    scripts = [face for face in named if face not in plain]
-    return (
-        _face(str(sans_path()), cjk=True),
-        _face(str(FONT_PATH), _SIMPLIFIED, cjk=True),
-        *plain,
-        *scripts,
-    )
+    """Every face, open and kept: the sandboxed child asks before its walls stand."""
+    return tuple(_opened(place) for place in range(len(_places())))
 
 
 def folders() -> list[Path]:
@@ -72,8 +79,11 @@ def covering(cluster: str) -> Face | None:
 
     Marks are set best by the face of their script, so a cluster that has some asks the Han faces last.
     """
-    order = faces() if len(cluster) == 1 else sorted(faces(), key=lambda face: face.cjk)
+    places = list(range(len(_places())))
+    if len(cluster) > 1:
+        places.sort(key=lambda place: _places()[place][2])
     wanted = [char for char in cluster if char not in JOINERS]
+    order = (_opened(place) for place in places)
     return next((face for face in order if all(face.has(char) for char in wanted)), None)
 
 

@@ -58,7 +58,7 @@ def preload() -> None:
     drawings.preload()
     mails.preload()
     typesetting.preload()
-    layout.words(Mark(("准备 ready",), "0"))
+    layout.preload()
     images.veil((256, 256), Mark(("准备 ready",), "0"), layout.words(Mark(("准备 ready",), "0")))
 
 

@@ -25,6 +25,11 @@ _FITS = (1.2, 1.0, 0.88, 0.78, 0.68, 0.6, 0.52, 0.45, 0.38, 0.32)
 Matrix = tuple[float, float, float, float, float, float]
 
 
+def preload() -> None:
+    """Open every face now: behind the sandbox's walls no file can be opened."""
+    outlines.preload()
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A box kept for words: its name in resources, its width and height in em, the largest size of its letters in em."""

@@ -1,7 +1,5 @@
 """One recipient's words for the fields of a prepared document."""
 
-from html import escape
-
 from watermark import layout
 from watermark.mark import Mark
 
@@ -17,7 +15,8 @@ _XMP = (
 
 def metadata(copy_number: str) -> bytes:
     """The only metadata a copy leaves with: its number as title (XMP, ISO 16684-1)."""
-    return _XMP.format(escape(copy_number, quote=False)).encode("utf-8")
+    text = copy_number.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _XMP.format(text).encode("utf-8")
 
 
 def filling(mark: Mark, names: tuple[str, ...]) -> dict[str, bytes]:

@@ -97,6 +97,14 @@ def test_a_prepared_document_is_known_by_its_key(document: bytes, prepared: dict
         read(prepared[Kind.PLAIN])
 
 
+def test_names_in_other_scripts_are_drawn_behind_the_walls(source: int) -> None:
+    """Every face is open before the walls stand."""
+    words = ("شركة ไทย 한국어 שלום देवनागरी 𠮷 ᠮᠣᠩᠭᠣᠯ",)
+    out, report = worker.mark(source, Mark(words, "C-1"))
+    assert out is not None, report
+    os.close(out)
+
+
 def test_a_file_is_hardened_in_the_child(source: int, recipient_mark: Mark) -> None:
     out, report = worker.mark(source, recipient_mark, profile=HARDENED)
     assert out is not None, report
