@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from gateway.audit.errors import LogDamaged
+
 LEASE = "sequencer"
 BATCH = 5_000
 _SQLITE_TIME = "%Y-%m-%d %H:%M:%S.%f"
@@ -101,9 +103,16 @@ def read(session: Session, lease_time: timedelta) -> Batch | None:
     lease, waiting, last, highest, edge = found
     if not lease:
         return None
-    signed = Signed(last[0][0], bytes(last[0][1]), last[0][2], bool(last[0][3])) if last else None
-    tiles = {(row[0], row[1]): bytes(row[2]) for row in edge if row[2] is not None}
+    signed = Signed(last[0][0], _bytes(last[0][1]), last[0][2], bool(last[0][3])) if last else None
+    tiles = {(row[0], row[1]): _bytes(row[2]) for row in edge if row[2] is not None}
     return Batch(lease[0][0], _time(lease[0][1]), waiting, signed, highest[0][0], tiles)
+
+
+def _bytes(stored: object) -> bytes:
+    # SQLite keeps in a column whatever was put there: a text in the place of hashes is damage, too.
+    if not isinstance(stored, bytes | memoryview):
+        raise LogDamaged("the stored tree is not made of bytes")
+    return bytes(stored)
 
 
 def _time(stored: str | datetime | None) -> datetime | None:

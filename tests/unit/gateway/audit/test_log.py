@@ -170,7 +170,7 @@ def test_health_sees_a_log_that_cannot_be_written(database, log, now):
     [
         "UPDATE audit_tile SET hashes = zeroblob(length(hashes))",
         "UPDATE audit_tile SET hashes = substr(hashes, 1, 32)",
-        "UPDATE audit_tile SET hashes = hashes || zeroblob(32)",
+        "UPDATE audit_tile SET hashes = CAST(hashes || zeroblob(32) AS BLOB)",
         "DELETE FROM audit_tile",
         "UPDATE audit_checkpoint SET root = zeroblob(32)",
         "UPDATE audit_checkpoint SET note = replace(note, '3', '4')",
