@@ -287,6 +287,12 @@ def test_bundles_come_back(bodies: list[bytes]):
     assert layout.entries(layout.bundle(bodies)) == bodies
 
 
+def test_a_bundle_holds_no_more_than_256_entries():
+    assert len(layout.entries(layout.bundle(BODIES[:256]))) == 256
+    with pytest.raises(MalformedProof):
+        layout.entries(layout.bundle(BODIES[:257]))
+
+
 @given(st.binary(max_size=400))
 def test_no_bytes_of_a_bundle_raise_anything_else(content: bytes):
     try:
