@@ -1,0 +1,180 @@
+"""The gate and the agreement: no sequence of events opens it without one that both sides signed, in force and covering."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agreements.timestamp import Authority
+from gateway.errors import Invalid, Refused, Unavailable
+from gateway.release import Ask, decide
+from gateway.signing import service
+from gateway.signing.models import Agreement
+from tests.factories import copy_world
+from tests.worlds import Scene
+
+REASON = "双方商定不再继续，另行处理"
+CODES = {"NDA", "COVER", "NDAHASH"}
+NOBODY = "http://127.0.0.1:9/"
+ENDS = {
+    "agreement.lapse",
+    "agreement.terminate",
+    "agreement.partner_terminate",
+    "agreement.renew",
+    "agreement.void",
+}
+USUAL = {
+    "DRAFT": "send",
+    "SENT": "sign",
+    "VIEWED": "sign",
+    "PARTNER_SIGNED": "countersign",
+    "PROCESSING": "retry",
+}
+
+
+class Walk:
+    """One random life of an organisation's agreements, judged after each step by what the log tells of them."""
+
+    def __init__(self, scene: Scene, seed: int) -> None:
+        self.scene, self.world, self.dice = scene, scene.world, random.Random(seed)
+        self.opened = self.shut = 0
+        self.done: list[str] = []
+        # The walk begins with an agreement in force, under which the gate stands open.
+        self.judge()
+        self.act("terminate", self.rows()[0])
+
+    def rows(self) -> list[Agreement]:
+        with self.world.deps.database.read() as session:
+            found = list(session.query(Agreement).order_by(Agreement.created_at))
+            session.expunge_all()
+        return found
+
+    def step(self) -> None:
+        """Mostly what brings some agreement on, otherwise anything at all, by anybody."""
+        rows = self.rows()
+        row = rows[-1] if self.dice.random() < 0.8 else self.dice.choice(rows)
+        event = (
+            USUAL.get(row.state, "draft")
+            if self.dice.random() < 0.8
+            else self.dice.choice(list(self.events(row)))
+        )
+        self.act(event, row)
+        self.judge()
+
+    def act(self, event: str, row: Agreement) -> None:
+        self.done.append(event)
+        with suppress(Refused, Invalid, Unavailable):
+            self.events(row)[event]()
+
+    def who(self, usual: str, *others: str) -> str:
+        return usual if self.dice.random() < 0.85 else self.dice.choice(others)
+
+    def digest(self, row: Agreement) -> str:
+        other = self.dice.choice(self.rows()).pdf_sha256 or "0" * 64
+        return (row.pdf_sha256 or "") if self.dice.random() < 0.85 else other
+
+    def events(self, row: Agreement) -> dict[str, Callable[[], object]]:
+        """Every event; a signature may be another's, its digest another agreement's."""
+        signature = service.Signature(self.digest(row), "签署人", consent=True)
+        world, deps, now = self.world, self.world.deps, self.world.now()
+
+        def by(verb: Callable[..., object], who: str, *given: object) -> Callable[[], object]:
+            return lambda: verb(deps, row.id, *given, actor=world.actor(who), now=now)
+
+        return {
+            "draft": self.draft,
+            "send": by(service.send, self.who("adm", "gm")),
+            "view": by(service.view, self.who("s1", "s2", "d1"), ()),
+            "sign": lambda: service.sign(
+                deps, row.id, signature, actor=world.session(self.who("s1", "s2", "d1", "gm"))[1], now=world.now()
+            ),
+            "decline": by(service.decline, "s1", REASON),
+            "countersign": lambda: service.countersign(
+                deps, row.id, pdf_sha256=self.digest(row), actor=world.actor(self.who("gm", "adm", "dgm")), now=now
+            ),
+            "void": by(service.void, self.who("adm", "gm"), REASON),
+            "terminate": by(service.terminate, "gm", REASON),
+            "partner_terminate": by(service.partner_terminate, self.who("s1", "d1"), REASON),
+            "retry": self.retry,
+            "sweep": lambda: service.sweep(deps, now=now),
+            "time": lambda: world.clock.advance(hours=self.dice.choice((1, 30, 24 * 12))),
+            "authority": self.authority,
+        }  # fmt: skip
+
+    def draft(self) -> None:
+        world, dice = self.world, self.dice
+        today = (world.now() + timedelta(hours=8)).date()
+        first = today + timedelta(days=dice.choice((-1, 0, 0, 0, 2)))
+        scope = service.Scope(
+            organisation=world.company.organisations["supplier"], signer=world.id("s1"), clients=None,
+            classes=dice.choice((("F07",), ("F07", "F08"), ("F08",))), purposes=dice.choice((("P03",), ("P01", "P03"), ("P01",))),
+            relation="ENTRUST", valid_from=first, valid_to=first + timedelta(days=dice.choice((3, 40))), contact_list="联系人",
+            incident_contact="行政部", liability="赔偿实际损失", forum="甲方所在地人民法院",
+        )  # fmt: skip
+        service.draft(world.deps, scope, actor=world.actor("adm"), now=world.now())
+
+    def retry(self) -> None:
+        self.world.clock.advance(minutes=70)
+        service.sweep(self.world.deps, now=self.world.now())
+        self.world.drain()
+
+    def authority(self) -> None:
+        """From now on a time stamp must be waited for in vain, or none is needed."""
+        deps = self.world.deps
+        assert deps.sealer is not None
+        sealer = replace(deps.sealer, authority=None if deps.sealer.authority else Authority(NOBODY, 0.2))
+        self.world.deps = replace(deps, sealer=sealer)
+        self.world.deps.queue.bind(self.world.deps)
+
+    def judge(self) -> None:
+        world = self.world
+        ask = Ask(
+            "copy", "reserve", world.actor("s1"), world.now(), share=self.scene.share, contact=world.id("s1"),
+            items=((self.scene.items[0], 1),), right="download",
+        )  # fmt: skip
+        with world.deps.database.read() as session:
+            decision = decide(world.deps, session, ask)
+        assert {c.code for c in decision.conditions} >= CODES
+        opened = not CODES & {c.code for c in decision.missing}
+        self.opened, self.shut = self.opened + opened, self.shut + (not opened)
+        assert not opened or any(self.governs(row) for row in self.rows()), self.done
+
+    def governs(self, row: Agreement) -> bool:
+        """By the log alone: signed by the partner, countersigned, sealed, entered into force, not ended; in time; covering."""
+        told = {x.event for x in self.world.leaves() if x.object_id == row.id}
+        both = {
+            "agreement.sign",
+            "agreement.countersign",
+            "agreement.complete",
+            "agreement.enter_force",
+        } <= told
+        in_time = row.valid_from <= self.world.now() < row.valid_to
+        return both and not told & ENDS and in_time and "F07" in row.classes and "P03" in row.purposes
+
+
+def walks(scene: Scene, folder: Path, seeds: range, steps: int) -> None:
+    opened = shut = 0
+    for seed in seeds:
+        made = copy_world(scene.world, folder / str(seed))
+        walk = Walk(Scene(made, scene.share, list(scene.items)), seed)
+        for _ in range(steps):
+            walk.step()
+        opened, shut = opened + walk.opened, shut + walk.shut
+        made.deps.database.close()
+    # A gate that never opens would prove nothing.
+    assert opened and shut, (opened, shut)
+
+
+def test_no_sequence_opens_the_gate_without_an_agreement(template_scene: Scene, tmp_path: Path) -> None:
+    walks(template_scene, tmp_path, range(3), 14)
+
+
+@pytest.mark.soak
+def test_no_long_sequence_opens_the_gate_without_an_agreement(template_scene: Scene, tmp_path: Path) -> None:
+    walks(template_scene, tmp_path, range(100, 140), 40)
