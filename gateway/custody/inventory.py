@@ -97,19 +97,19 @@ def copy_all(stores: Mapping[str, ObjectStore], target: ObjectStore, known: Know
 
 def _copy(
     name: str,
-    store: ObjectStore,
+    ciphertext: ObjectStore,
     key: str,
     size: int,
     target: ObjectStore,
     held: Mapping[str, int],
     known: Known,
 ) -> tuple[Line, int]:
-    header = b"".join(store.open(key, 0, HEADER_SIZE))
+    header = b"".join(ciphertext.open(key, 0, HEADER_SIZE))
     blob = hashlib.sha256(f"{name}\0{key}\0{size}\0{header.hex()}".encode()).hexdigest()
     there = held.get(place.blob_key(blob)) == size
     digest = known.get(blob) if there else None
     if digest is None:
-        source = Hashing(store.open(key), size, f"{name}/{key}")
+        source = Hashing(ciphertext.open(key), size, f"{name}/{key}")
         if there:
             for _ in source:
                 pass

@@ -30,6 +30,10 @@ from storage.store import ObjectStore, Stat
 LACKING = Text("备份不完整，未做恢复。", "The backup lacks what it needs. Nothing was restored.")
 
 
+def _stored(ciphertext: ObjectStore, key: str) -> Iterator[bytes]:
+    return ciphertext.open(key)
+
+
 @dataclass(frozen=True)
 class Source:
     """One backup: where it lies, its manifest, and the identities that open it."""
@@ -44,7 +48,7 @@ class Source:
         if expected is None:
             raise BrokenBackup(name)
         try:
-            raw = self.store.open(place.file_key(self.manifest.id, name))
+            raw = _stored(self.store, place.file_key(self.manifest.id, name))
         except NotFound as error:
             raise BrokenBackup(name) from error
         hashed = iter(Hashing(raw, expected.size, name, expected.sha256))
@@ -60,7 +64,7 @@ def open_source(deps: Deps, store: ObjectStore, by: Sequence[Any], backup_id: st
     if not found or (backup_id is not None and backup_id not in found):
         raise WrongPlace
     chosen = backup_id or found[-1]
-    raw = store.open(place.file_key(chosen, place.MANIFEST))
+    raw = _stored(store, place.file_key(chosen, place.MANIFEST))
     manifest = decode(b"".join(envelope.opened(raw, by, place.MANIFEST)), deps.manifest_key, place.MANIFEST)
     if manifest.id != chosen:
         raise BrokenBackup(place.MANIFEST)
@@ -124,7 +128,7 @@ def needed(source: Source, ring: KeyringCopy) -> tuple[Line, ...]:
 
 def sealed_bytes(source: Source, line: Line) -> Iterator[bytes]:
     """An object's copy, each byte hashed; BrokenBackup naming the object comes at the end when it is not what was saved."""
-    yield from Hashing(source.store.open(place.blob_key(line.blob)), line.size, line.name, line.sha256)
+    yield from Hashing(_stored(source.store, place.blob_key(line.blob)), line.size, line.name, line.sha256)
 
 
 def require_whole(source: Source, lines: Sequence[Line]) -> int:
