@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,13 +10,16 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pikepdf
 import pytest
 
+from agreements.text import DEFAULT
 from agreements.timestamp import Authority
 from gateway.errors import Invalid, Refused, Unavailable
 from gateway.release import Ask, decide
 from gateway.signing import service
 from gateway.signing.models import Agreement
+from gateway.signing.rules import PAPER_CHECKS
 from tests.factories import copy_world
 from tests.worlds import Scene
 
@@ -28,6 +32,8 @@ ENDS = {
     "agreement.partner_terminate",
     "agreement.renew",
     "agreement.void",
+    "agreement.demand",
+    "agreement.refuse",
 }
 USUAL = {
     "DRAFT": "send",
@@ -35,6 +41,8 @@ USUAL = {
     "VIEWED": "sign",
     "PARTNER_SIGNED": "countersign",
     "PROCESSING": "retry",
+    "PAPER_INTAKE": "check1",
+    "CHECK1": "check2",
 }
 
 
@@ -47,6 +55,8 @@ class Walk:
         self.done: list[str] = []
         # The walk begins with an agreement in force, under which the gate stands open.
         self.judge()
+        assert self.opened == 1
+        self.opened = 0
         self.act("terminate", self.rows()[0])
 
     def rows(self) -> list[Agreement]:
@@ -60,7 +70,7 @@ class Walk:
         rows = self.rows()
         row = rows[-1] if self.dice.random() < 0.8 else self.dice.choice(rows)
         event = (
-            USUAL.get(row.state, "draft")
+            USUAL.get(row.state) or self.dice.choice(("draft", "draft", "paper"))
             if self.dice.random() < 0.8
             else self.dice.choice(list(self.events(row)))
         )
@@ -102,22 +112,57 @@ class Walk:
             "terminate": by(service.terminate, "gm", REASON),
             "partner_terminate": by(service.partner_terminate, self.who("s1", "d1"), REASON),
             "retry": self.retry,
+            "demand": self.demand,
+            "paper": self.paper,
+            "check1": lambda: self.check(row, 1, self.who("adm", "arc1", "gm")),
+            "check2": lambda: self.check(row, 2, self.who("arc1", "adm", "arc2")),
+            "refuse": by(service.refuse, "arc1", REASON),
             "sweep": lambda: service.sweep(deps, now=now),
             "time": lambda: world.clock.advance(hours=self.dice.choice((1, 30, 24 * 12))),
             "authority": self.authority,
         }  # fmt: skip
 
     def draft(self) -> None:
+        service.draft(self.world.deps, self.scope(), actor=self.world.actor("adm"), now=self.world.now())
+
+    def scope(self) -> service.Scope:
         world, dice = self.world, self.dice
         today = (world.now() + timedelta(hours=8)).date()
         first = today + timedelta(days=dice.choice((-1, 0, 0, 0, 2)))
-        scope = service.Scope(
+        return service.Scope(
             organisation=world.company.organisations["supplier"], signer=world.id("s1"), clients=None,
             classes=dice.choice((("F07",), ("F07", "F08"), ("F08",))), purposes=dice.choice((("P03",), ("P01", "P03"), ("P01",))),
             relation="ENTRUST", valid_from=first, valid_to=first + timedelta(days=dice.choice((3, 40))), contact_list="联系人",
             incident_contact="行政部", liability="赔偿实际损失", forum="甲方所在地人民法院",
         )  # fmt: skip
-        service.draft(world.deps, scope, actor=world.actor("adm"), now=world.now())
+
+    def demand(self) -> None:
+        """A new text after which everything is signed again."""
+        world, text = self.world, DEFAULT
+        adm, boss = world.actor("adm"), world.actor(self.who("gm", "adm"))
+        now = world.now()
+        version = f"NDA-{len(self.done)}"
+        made = service.draft_template(world.deps, version, text.zh, text.en, resign=True, actor=adm, now=now)
+        service.submit_template(world.deps, made, actor=adm, now=now)
+        service.approve_template(world.deps, made, actor=boss, now=now)
+
+    def paper(self) -> None:
+        """A scan, never seen before, of an agreement signed on paper."""
+        with pikepdf.new() as pdf:
+            pdf.add_blank_page()
+            pdf.docinfo["/Title"] = f"{len(self.done)}"
+            out = io.BytesIO()
+            pdf.save(out)
+        today = (self.world.now() + timedelta(hours=8)).date()
+        scan = service.Scan(self.scope(), "", today, "档案室 3 柜", out.getvalue())
+        service.intake(
+            self.world.deps, scan, actor=self.world.actor(self.who("adm", "gm")), now=self.world.now()
+        )
+
+    def check(self, row: Agreement, stage: int, who: str) -> None:
+        points = list(PAPER_CHECKS[stage])[: None if self.dice.random() < 0.85 else 1]
+        world = self.world
+        service.check(world.deps, row.id, stage, points, actor=world.actor(who), now=world.now())
 
     def retry(self) -> None:
         self.world.clock.advance(minutes=70)
@@ -148,14 +193,18 @@ class Walk:
     def governs(self, row: Agreement) -> bool:
         """By the log alone: signed by the partner, countersigned, sealed, entered into force, not ended; in time; covering."""
         told = {x.event for x in self.world.leaves() if x.object_id == row.id}
-        both = {
-            "agreement.sign",
-            "agreement.countersign",
-            "agreement.complete",
-            "agreement.enter_force",
-        } <= told
+        here = {"agreement.sign", "agreement.countersign", "agreement.complete", "agreement.enter_force"}
+        on_paper = {"agreement.intake", "agreement.check1", "agreement.check2", "agreement.enter_force"}
+        both = here <= told or (on_paper <= told and self.checked_by_two(row))
         in_time = row.valid_from <= self.world.now() < row.valid_to
         return both and not told & ENDS and in_time and "F07" in row.classes and "P03" in row.purposes
+
+    def checked_by_two(self, row: Agreement) -> bool:
+        first, second = (
+            {x.actor for x in self.world.leaves(f"agreement.{event}") if x.object_id == row.id}
+            for event in ("check1", "check2")
+        )
+        return bool(first) and bool(second) and not first & second
 
 
 def walks(scene: Scene, folder: Path, seeds: range, steps: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
+from agreements.text import DEFAULT
 from gateway.audit.models import Checkpoint, Leaf
 from gateway.errors import TamperedRow, Unavailable, Withheld
 from gateway.identity.models import LoginSession
@@ -191,6 +192,15 @@ def _terminate(scene: Scene, partner: Actor) -> None:
     )
 
 
+def _demand(scene: Scene, partner: Actor) -> None:
+    deps = scene.deps
+    adm, gm = scene.world.actor("adm"), scene.world.actor("gm")
+    now = scene.world.now()
+    made = signing.draft_template(deps, "NDA-2", DEFAULT.zh, DEFAULT.en, resign=True, actor=adm, now=now)
+    signing.submit_template(deps, made, actor=adm, now=now)
+    signing.approve_template(deps, made, actor=gm, now=now)
+
+
 def _contact(scene: Scene, partner: Actor) -> None:
     change_contact_state(
         scene.deps, partner.id, "suspend", reason=WHY, actor=scene.world.actor("adm"), now=scene.world.now()
@@ -219,6 +229,7 @@ ENDINGS: dict[str, Callable[[Scene, Actor], None]] = {
     "expired": _expire,
     "agreement lapsed": _lapse,
     "agreement terminated": _terminate,
+    "agreement to be signed again": _demand,
     "contact suspended": _contact,
     "organisation suspended": _organisation,
     "session revoked": _session,
@@ -230,6 +241,7 @@ CODES = {
     "expired": "VALID",
     "agreement lapsed": "NDA",
     "agreement terminated": "NDA",
+    "agreement to be signed again": "NDA",
     "contact suspended": "CONTACT",
     "organisation suspended": "ORG",
     "session revoked": "SESS",
