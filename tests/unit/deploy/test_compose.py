@@ -141,6 +141,8 @@ def test_secrets_are_given_to_their_readers_only(compose: dict[str, Any]) -> Non
         "s3_root_password": {"minio", "store-user"},
         "s3_access_key": portal | {"store-user"},
         "s3_secret_key": portal | {"store-user"},
+        "seal": portal,
+        "seal_roots": portal,
     }
 
 
@@ -159,6 +161,7 @@ def test_the_settings_of_the_file_are_accepted(compose: dict[str, Any], tmp_path
         "SEALGATE_COMPANY_NAME": "示例装饰",
         "SEALGATE_COMPANY_USCC": "91110000000000000X",
         "SEALGATE_FONDS": "KH",
+        "SEALGATE_TSA_URL": "https://tsa.example.com/",
     }
 
     def fill(value: str) -> str:
@@ -178,6 +181,7 @@ def test_the_settings_of_the_file_are_accepted(compose: dict[str, Any], tmp_path
     assert settings.storage == "s3"
     assert settings.queue == "redis"
     assert settings.secure_cookies
+    assert settings.production and settings.tsa_required
 
 
 def test_every_file_it_names_is_there(compose: dict[str, Any]) -> None:
@@ -195,7 +199,9 @@ def test_make_secrets_makes_every_secret_once(compose: dict[str, Any], tmp_path:
     command = [str(ROOT / "deploy" / "make-secrets"), str(tmp_path / "secrets")]
     subprocess.run(command, env=mine, check=True, capture_output=True)
     files = {path.name: path.read_text("ascii") for path in (tmp_path / "secrets").iterdir()}
-    assert set(files) == {Path(secret["file"]).name for secret in compose["secrets"].values()}
+    # The seal is the company's own and is brought, never made.
+    brought = {"seal", "seal_roots"}
+    assert set(files) == {Path(secret["file"]).name for secret in compose["secrets"].values()} - brought
     assert {(tmp_path / "secrets" / name).stat().st_mode & 0o777 for name in files} == {0o600}
     assert files["database_passfile"].strip().endswith(":" + files["database_password"].strip())
     assert len(set(files.values())) == len(files)
