@@ -9,7 +9,7 @@ from gateway.cli.door import main
 
 @main.command()
 def doctor() -> None:
-    """Show the layers of the sandbox in force and the converters found.
+    """Show the sandbox in force and the converters.
 
     Exit 0 when every layer stands; otherwise 1, and no file can be marked on this machine.
     """

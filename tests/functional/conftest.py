@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,8 +51,10 @@ def production(minio: Minio, postgres: Postgres, tmp_path: Path) -> Iterator[Wor
         path = tmp_path / name
         path.touch(mode=0o600)
         path.write_text(value)
-    url = postgres.database()
+    url, own = postgres.database(), secrets.token_hex(6)
     more = {
+        # Buckets of its own: what other tests left in a server that keeps everything is not this portal's.
+        **{f"s3_bucket_{kind}": f"{kind}-{own}" for kind in ("objects", "bundles", "evidence", "audit")},
         "database_url": url, "storage": "s3", "s3_endpoint": minio.endpoint,
         "s3_access_key_file": tmp_path / "access", "s3_secret_key_file": tmp_path / "secret",
     }  # fmt: skip

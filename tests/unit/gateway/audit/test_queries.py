@@ -115,14 +115,14 @@ def test_a_changed_name_is_not_shown_but_told(database, write, log, now):
 
 
 def test_an_export_after_erasure_holds_no_name(database, write, log, now):
-    write(actor=Actor(kind="contact", id="c77", name="合作单位联系人", ip="198.51.100.9"))
+    write(actor=Actor(kind="contact", id="contact-77", name="合作单位联系人", ip="198.51.100.9"))
     log.sequence(now=now)
     with database.write() as session:
-        erase(session, "contact:c77")
+        erase(session, "contact:contact-77")
     with database.read() as session:
         for export in (export_jsonl, export_csv):
             table = b"".join(export(session, LogFilter())).decode()
-            assert "合作单位联系人" not in table and "c77" not in table and "198.51" not in table
+            assert "合作单位联系人" not in table and "contact-77" not in table and "198.51" not in table
 
 
 def test_the_table_is_safe_for_spreadsheets(database, write, log, now):

@@ -9,7 +9,7 @@ from agreements.text import DEFAULT
 from gateway.errors import Invalid, NotAllowed, NotFound, StaleFactor, TamperedRow, WrongState
 from gateway.signing import service
 from gateway.signing.errors import BadAgreement
-from gateway.signing.queries import template_list
+from gateway.signing.template_queries import template_list
 
 
 def drafted(room, version="NDA-2", zh=DEFAULT.zh, en=DEFAULT.en, who="adm"):
