@@ -75,9 +75,9 @@ def _access(settings: Settings, bucket: dict[str, Any]) -> Any:
 @click.option("--drill", is_flag=True, help="Prove everything in a scratch place and write a dated record.")
 @_bucket_options
 def restore(place: str, identity: Path, backup_id: str | None, *, drill: bool, **bucket: Any) -> None:
-    """Bring a backup back into an empty installation whose keys were restored first.
+    """Bring a backup back into an empty place.
 
-    Everything is proved before anything is written. Afterwards all sessions are void, and shares stay suspended until
+    Its keys are restored first, by `sealgate keys restore`. Everything is proved before anything is written. Afterwards all sessions are void, and shares stay suspended until
     行政部门 resumes them.
     """
     from gateway import bootstrap

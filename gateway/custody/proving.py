@@ -14,7 +14,7 @@ from gateway.audit import note
 from gateway.audit.models import Leaf
 from gateway.audit.rebuild import audit_rebuild
 from gateway.custody import dump, envelope, inventory, place, relog
-from gateway.custody.errors import BrokenBackup, Incomplete, OlderKeyring, WrongPlace
+from gateway.custody.errors import BrokenBackup, Incomplete, OlderKeyring, WrongIdentity, WrongPlace
 from gateway.custody.inventory import Hashing, Line
 from gateway.custody.manifest import Manifest, decode
 from gateway.custody.relog import Compared, Outside
@@ -87,12 +87,28 @@ def read_keyring(source: Source) -> KeyringCopy:
 
 
 def newest_keyring(deps: Deps, source: Source) -> KeyringCopy:
-    """The keyring to restore with: the one that is in place here, else the newest that lies beside the backup."""
+    """The keyring to restore with: the one that is in place here, else the newest that lies beside the backup.
+
+    The newest is told by its generation: clocks go back, and two backups can be of one second.
+    """
     here = deps.keyring.copy()
     if here.wraps or here.destroyed:
         return here
-    newest = place.whole(source.store)[-1]
-    return read_keyring(open_source(deps, source.store, source.by, newest))
+    return read_keyring(max(_beside(deps, source), key=lambda one: one.manifest.generation))
+
+
+def _beside(deps: Deps, source: Source) -> Iterator[Source]:
+    """This backup, then every other one of the same keyring; one that is older and does not open is passed over."""
+    yield source
+    for backup_id in place.whole(source.store):
+        try:
+            other = open_source(deps, source.store, source.by, backup_id)
+        except (BrokenBackup, WrongIdentity):
+            if place.times(backup_id)[0] < source.manifest.made_at:
+                continue
+            raise
+        if other.manifest.ring == source.manifest.ring:
+            yield other
 
 
 def require_fit(ring: KeyringCopy, manifest: Manifest, epochs: Sequence[int]) -> None:

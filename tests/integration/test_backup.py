@@ -279,8 +279,10 @@ def test_a_rotated_keyring_needs_its_own_keks(site: Site) -> None:
     assert error.findings[0].startswith("kek-000001: destroyed or missing, ")
 
 
-def test_a_newer_keyring_is_taken_and_what_was_destroyed_stays_destroyed(site: Site) -> None:
+@pytest.mark.parametrize("step_s", [0, 60, -60])
+def test_a_newer_keyring_is_taken_and_what_was_destroyed_stays_destroyed(site: Site, step_s: int) -> None:
     old = site.save()
+    site.world.clock.advance(seconds=step_s)
     shred.destroy(
         site.deps, "objects", f"item-{site.item}", versions=1, reason=WHY, actor=SYSTEM, now=site.world.now()
     )
@@ -369,7 +371,9 @@ class Stop(Exception):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("moment", ["_bring_objects", "_reconcile", "_tell"])
+@pytest.mark.parametrize(
+    "moment", ["_bring_objects", pytest.param("_reconcile", marks=pytest.mark.soak), "_tell"]
+)
 def test_an_interrupted_restore_keeps_the_portal_shut_and_goes_on(
     site: Site, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:

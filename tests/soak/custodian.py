@@ -25,6 +25,12 @@ def portal(folder: Path):
     return bootstrap.build(settings_at(folder / "home"))
 
 
+def closed(deps) -> None:
+    """The end of an installation in this process."""
+    deps.keyring.close()
+    deps.database.close()
+
+
 def rotate(folder: Path) -> None:
     """One rotation, in small batches."""
     from gateway.custody import keys
@@ -34,6 +40,7 @@ def rotate(folder: Path) -> None:
     done = keys.rotate(deps, actor=SYSTEM, now=deps.clock(), batch=4)
     deps.log.sequence(now=deps.clock())
     say("rotated", str(done.epoch))
+    closed(deps)
 
 
 def backup(folder: Path) -> None:
@@ -48,8 +55,12 @@ def backup(folder: Path) -> None:
     done = backups.back_up(deps, deps.stores, target, to, actor=SYSTEM, now=deps.clock())
     deps.log.sequence(now=deps.clock())
     say("saved", done.manifest.id)
+    closed(deps)
+
+
+WORK = {"rotate": rotate, "backup": backup}
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    {"rotate": rotate, "backup": backup}[sys.argv[1]](Path(sys.argv[2]))
+    WORK[sys.argv[1]](Path(sys.argv[2]))

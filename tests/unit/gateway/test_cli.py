@@ -28,7 +28,7 @@ from gateway.demo.opening import compare
 from tests.factories import pdf, photo
 from tests.services.minio import running_minio
 
-VERBS = tuple("agreement demo doctor init keys log mark serve storage witness worker".split())
+VERBS = tuple("agreement backup demo doctor init keys log mark restore serve storage witness worker".split())
 KEY = "K7QF-M2XN-ABCD-EFGH-2345"
 WORDS = ("--text", "示例建材供应商 Recipient", "--copy", "SG01-KH·2026·SJ-0001-001_F0001")
 CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus"

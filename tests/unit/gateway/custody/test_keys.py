@@ -104,17 +104,17 @@ def test_keys_made_and_read_beside_a_rotation_are_never_lost(portal):
                 return
             number += 1
 
-    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(3)]
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(2)]
     for thread in threads:
         thread.start()
-    for _ in range(4):
+    for _ in range(2):
         rotate(portal, batch=5)
     over.set()
     for thread in threads:
         thread.join()
     assert failures == []
     assert {name: portal.keyring.key(name) for name in made} == made
-    assert folder(portal).epochs == (5,)
+    assert folder(portal).epochs == (3,)
 
 
 def test_one_rotation_at_a_time(portal):
