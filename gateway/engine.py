@@ -13,6 +13,7 @@ import structlog
 from gateway.archive import service as archive
 from gateway.audit import anchors, stamp
 from gateway.audit.service import flush_strangers
+from gateway.custody import shred
 from gateway.custody import uploads as custody
 from gateway.deps import Deps
 from gateway.identity import service as identity
@@ -51,6 +52,7 @@ def tasks(deps: Deps) -> tuple[Task, ...]:
         Task("alerts", 60.0, lambda now: watching.watch(deps, now=now)),
         Task("accounts", 300.0, lambda now: identity.end_due_accounts(deps, now=now)),
         Task("leftovers", 3600.0, lambda now: custody.sweep(deps.database, deps.stores, now=now)),
+        Task("destructions", 900.0, lambda now: shred.finish(deps, now=now)),
         Task("uploads", 900.0, lambda now: archive.sweep_uploads(deps, now=now)),
     )
 

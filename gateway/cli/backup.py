@@ -77,8 +77,8 @@ def _access(settings: Settings, bucket: dict[str, Any]) -> Any:
 def restore(place: str, identity: Path, backup_id: str | None, *, drill: bool, **bucket: Any) -> None:
     """Bring a backup back into an empty place.
 
-    Its keys are restored first, by `sealgate keys restore`. Everything is proved before anything is written. Afterwards all sessions are void, and shares stay suspended until
-    行政部门 resumes them.
+    Its keys are restored first, by `sealgate keys restore`. Everything is proved before anything is written. Afterwards
+    all sessions are void, and shares stay suspended until 行政部门 resumes them.
     """
     from gateway import bootstrap
     from gateway.custody import envelope, proving

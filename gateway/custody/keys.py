@@ -28,6 +28,8 @@ BATCH = 500
 FORMAT = "sealgate-keys"
 # A folder that holds a data backup has this file, and takes no keys.
 MARKER = "sealgate-backup"
+# And a folder that holds an export of keys has this one, and takes no data backup.
+KEYS_MARKER = "sealgate-keys-lie-here"
 _KEK = re.compile(r"kek/kek-(\d{6})", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,80}(?:/[a-z0-9][a-z0-9_.-]{0,80})?", re.ASCII)
 # Cookies of the time before must not work after: this one is made anew.
@@ -170,6 +172,7 @@ def export_backup(
         "expires_at": copy.expires_at.isoformat(),
         "files": {name: base64.b64encode(data).decode() for name, data in files.items()},
     }  # fmt: skip
+    _mark_folder(target.parent)
     _write_whole(target, envelope.closed([json.dumps(body).encode()], to))
     return copy
 
@@ -224,6 +227,23 @@ def _epoch(name: str) -> int:
     """The epoch of a KEK's file; every other file belongs to all epochs."""
     found = _KEK.fullmatch(name)
     return int(found[1]) if found else 999_999
+
+
+def _mark_folder(folder: Path) -> None:
+    try:
+        (folder / KEYS_MARKER).touch(mode=0o600)
+        sync_folder(folder)
+    except OSError as error:
+        raise WrongPlace from error
+
+
+def refuse_keys_folder(path: Path) -> None:
+    """Raises WrongPlace when an export of keys lies in the folder, above it or below it."""
+    real = path.resolve()
+    if any((folder / KEYS_MARKER).exists() for folder in (real, *real.parents)):
+        raise WrongPlace
+    if real.is_dir() and next(real.rglob(KEYS_MARKER), None) is not None:
+        raise WrongPlace
 
 
 def _write_whole(target: Path, chunks: Iterator[bytes]) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from gateway.config import Settings
 from gateway.custody.errors import WrongPlace
-from gateway.custody.keys import MARKER
+from gateway.custody.keys import MARKER, refuse_keys_folder
 from storage import s3
 from storage.errors import Conflict
 from storage.local import LocalStore
@@ -58,6 +58,8 @@ def _folder(path: Path, settings: Settings, *, make: bool) -> ObjectStore:
         raise WrongPlace
     if make and path.is_dir() and not (path / MARKER).exists() and any(path.iterdir()):
         raise WrongPlace
+    if make:
+        refuse_keys_folder(path)
     return LocalStore(path)
 
 

@@ -86,6 +86,7 @@ def test_the_tasks_are_those_the_portal_needs() -> None:
         "shares",
         "accounts",
         "uploads",
+        "destructions",
     }
     assert found["sequence"] <= 1
     # Sweeps that stop what has ended run at least every minute.

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway import bootstrap
-from gateway.custody import backup, dump, envelope, inventory, ledger, place
+from gateway.custody import backup, dump, envelope, inventory, keys, ledger, place
 from gateway.custody import manifest as manifests
 from gateway.custody.errors import BrokenBackup, Incomplete, WrongPlace
 from gateway.principal import SYSTEM
@@ -184,6 +184,23 @@ def test_places_that_cannot_hold_a_backup(portal, tmp_path):
         with pytest.raises(WrongPlace):
             place.open_place(str(where), portal.settings, None, make=False)
     assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.parametrize("where", ["", "deep", ".."])
+def test_no_backup_begins_where_keys_were_exported(portal, tmp_path, identity, where):
+    safe = tmp_path / "apart" / "keys"
+    safe.mkdir(parents=True)
+    to = [identity.to_public()]
+    keys.export_backup(portal, safe / "keys.age", to, actor=SYSTEM, now=portal.clock())
+    with pytest.raises(WrongPlace):
+        place.open_place(str(safe / where), portal.settings, None, make=True)
+    assert not list((tmp_path / "apart").rglob(keys.MARKER))
+
+
+def test_no_backup_goes_on_where_keys_were_put_since(portal, target, tmp_path, identity):
+    (tmp_path / "safe" / keys.KEYS_MARKER).touch()
+    with pytest.raises(WrongPlace):
+        place.open_place(str(tmp_path / "safe"), portal.settings, None, make=True)
 
 
 def test_a_dump_loads_into_an_empty_schema_and_gives_the_same_dump(portal, tmp_path):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pyrage
 import pytest
 
+from gateway import engine
 from gateway.custody import keys, ledger, shred
 from gateway.errors import Invalid
 from gateway.principal import SYSTEM
@@ -150,3 +151,19 @@ def test_an_unknown_store_is_refused_before_anything_is_recorded(filled):
 def test_the_outlook_is_the_next_rotation(filled, clock):
     found = destroy(filled)
     assert timedelta(days=29) < found.until - clock() <= timedelta(days=30)
+
+
+def test_upkeep_finishes_what_was_begun(filled, monkeypatch):
+    def away(*_):
+        raise Unavailable("away")
+
+    with monkeypatch.context() as cut:
+        cut.setattr(filled.keyring, "destroy", away)
+        with pytest.raises(Unavailable):
+            destroy(filled)
+    (task,) = (task for task in engine.tasks(filled) if task.name == "destructions")
+    task.run(filled.clock())
+    with pytest.raises(KeyGone):
+        filled.keyring.key("item-1")
+    rotate(filled)
+    assert state(filled).state == "FINAL"
