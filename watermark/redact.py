@@ -1,8 +1,8 @@
 """Regions and words taken out of a document for good: a page that holds one leaves as a picture, the place painted over.
 
-A page's content could keep what is painted over in a hundred ways (text under the box, a font's own strings, pixels under a clip),
-so no page is trusted to be cut clean: it is drawn, painted, and nothing of the old page is kept. The other pages are rebuilt by
-allow-list. The result is read again before it is given out.
+A page's content could keep what is painted over in a hundred ways (text under the box, a font's own strings, pixels under a
+clip), so no page is trusted to be cut clean: it is drawn, painted, and nothing of the old page is kept. The other pages are
+rebuilt by allow-list. The result is read again before it is given out.
 """
 
 import io

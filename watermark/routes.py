@@ -110,13 +110,16 @@ class Marking:
                     return None, refused("ITEM_REFUSED", detail[:1000], kind)
                 held.callback(os.close, out)
                 done.append(Marked(name, out, report))
-            return _zipped(done), _together(done, kind)
+            report = _together(done, kind)
+            if not report.pages or not all(page.marked for page in report.pages):
+                return None, refused("MARK_NOT_SEEN", "the container holds nothing that was marked", kind)
+            return _zipped(done), report
 
     def _unpacked(self, source: int) -> Iterator[tuple[str, int]]:
         """Each item's name and its bytes as a memory file, to be closed by the caller."""
         out, done = child.run(source, {"task": "unpack"}, self.left())
         try:
-            if isinstance(done, str) or not isinstance(done.get("items"), list):
+            if isinstance(done, str) or "status" in done or not isinstance(done.get("items"), list):
                 report = from_child(done, child.FAILED)
                 raise Refusal(report.reason or "CRASHED", report.detail)
             for item in done["items"]:

@@ -50,6 +50,15 @@ def test_one_item_that_cannot_be_marked_refuses_the_whole(marked: Marked, a4: by
     assert "film.mp4: NOT_MARKABLE" in report.detail
 
 
+@pytest.mark.parametrize("items", [{}, {"__MACOSX/x": b"x"}], ids=["empty", "litter"])
+def test_an_archive_of_nothing_is_refused_and_no_empty_one_comes_out(
+    items: dict[str, bytes], marked: Marked
+) -> None:
+    out, report = marked(b"PK\x03\x04" + _zip(items))
+    assert (out, report.status) == (None, "refused")
+    assert report.reason in ("NOT_MARKABLE", "BROKEN")
+
+
 def test_containers_too_deep_in_each_other_are_refused(marked: Marked) -> None:
     data = _zip({"a.txt": b"x"})
     for _ in range(4):
