@@ -100,3 +100,52 @@ def test_days_left_never_overstates(now, span) -> None:
 def test_every_class_has_its_words_in_both_languages() -> None:
     assert list(CLASS_TEXT) == [f"F{n:02d}" for n in range(1, 13)]
     assert all(text.zh and text.en for text in CLASS_TEXT.values())
+
+
+# Kept by hand from policy.md §3.7: from which states an event leads, and which roles may cause it; none means the gateway alone.
+OPEN_STATES, BOTH_AGREED, STANDS = (
+    {"SENT", "VIEWED"},
+    {"COUNTERSIGNED", "CHECK2"},
+    {"IN_FORCE", "EXPIRING", "RESIGN"},
+)
+BY_HAND: dict[str, dict[str, set[str]]] = {
+    "draft": {"": {"ADM"}},
+    "intake": {"": {"ADM"}},
+    "send": {"DRAFT": {"ADM"}},
+    "void": {
+        **{key: {"ADM"} for key in ("DRAFT", "SENT", "VIEWED")},
+        **{key: {"ADM", "GM"} for key in ("PARTNER_SIGNED", "PROCESSING")},
+    },
+    "time_out": {key: set() for key in OPEN_STATES},
+    "view": {"SENT": {"PTN"}},
+    "sign": {"VIEWED": {"PTN"}},
+    "decline": {key: {"PTN"} for key in OPEN_STATES},
+    "countersign": {"PARTNER_SIGNED": {"GM"}},
+    "complete": {"PROCESSING": set()},
+    "check1": {"PAPER_INTAKE": {"ADM"}},
+    "check2": {"CHECK1": {"ARC"}},
+    "refuse": {key: {"ADM", "ARC"} for key in ("PAPER_INTAKE", "CHECK1")},
+    "enter_force": {key: set() for key in BOTH_AGREED},
+    "near_end": {"IN_FORCE": set()},
+    "demand": {key: set() for key in ("IN_FORCE", "EXPIRING")},
+    "lapse": {key: set() for key in STANDS},
+    "renew": {key: set() for key in STANDS},
+    "terminate": {key: {"ADM", "GM"} for key in BOTH_AGREED | STANDS},
+    "partner_terminate": {key: {"PTN"} for key in BOTH_AGREED | STANDS},
+}
+
+
+def test_every_state_event_and_role_is_as_the_policy_says() -> None:
+    wrong = []
+    assert {m.event for m in AGREEMENT.moves} == set(BY_HAND)
+    for state in ("", *AGREEMENT.states):
+        for event, known in BY_HAND.items():
+            for role in Role:
+                kind = "contact" if role is Role.PTN else "staff"
+                refusal = unable(AGREEMENT, state, event, Actor(kind, "x", roles=frozenset({role})))
+                expected = (
+                    "WRONG_STATE" if state not in known else None if role in known[state] else "NOT_ALLOWED"
+                )
+                if (refusal.code if refusal else None) != expected:
+                    wrong.append((state, event, role, refusal and refusal.code))
+    assert wrong == []
