@@ -20,7 +20,7 @@ from watermark.mark import Mark
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 MARK = Mark(("示例建材供应商 Recipient",), "SG01-F0001")
-FULL_S = float(os.environ.get("SEALGATE_FUZZ_S", "1800"))
+FULL_S = float(os.environ.get("FUZZ_SECONDS", "1800"))
 SHORT_S = 4.0
 
 
