@@ -82,11 +82,14 @@ def _settle(deps: Deps, version_id: str, kind: Kind, digest: str, size: int, now
             "kind": kind.code,
             "pages": kind.pages,
         }
-        data |= {"markable": kind.treatment == "stamp", "reason_code": refused or kind.reason}
+        markable = kind.treatment == "stamp"
+        # What would have to be converted first is kept, but not shared: copies are named and shown by the source's own pages.
+        why_not = refused or kind.reason or (None if markable else _ONLY_UNMARKABLE)
+        data |= {"markable": markable, "reason_code": why_not}
         event = "version.refused" if refused else "version.ready"
         version.leaf = record(session, event, actor=SYSTEM, obj=("item", item.id), now=now, **data)
         version.kind, version.mime, version.pages = kind.code, kind.mime[:100], kind.pages
-        version.markable, version.why_not = kind.treatment == "stamp", refused or kind.reason
+        version.markable, version.why_not = markable, why_not
         version.sha256, version.state = digest, "REFUSED" if refused else "READY"
         report = {**kind.as_dict(), "sha256": digest, "size": size}
         session.merge(Proof(item_version_id=version.id, report=report, at=now))

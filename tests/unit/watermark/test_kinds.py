@@ -28,7 +28,7 @@ _WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document
 _SVG = b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg' width='200' height='300'/>"
 _MAIL = b"From: a@example.com\nTo: b@example.com\nSubject: x\n\nbody\n"
 _CONVERTED = [
-    (_zip("word/document.xml", **{"[Content_Types].xml": _WORD}), "docx"),
+    (_zip(**{"[Content_Types].xml": f"<Types>{_WORD}</Types>", "word/document.xml": "<document/>"}), "docx"),
     (_zip(mimetype="application/vnd.oasis.opendocument.spreadsheet"), "ods"),
     (_zip("a.txt"), "zip"),
     (_SVG, "svg"),

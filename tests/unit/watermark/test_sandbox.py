@@ -94,8 +94,9 @@ def test_a_job_folder_is_all_that_a_job_with_files_reaches(uid: int, tmp_path: P
     folder = tmp_path / "job"
     folder.mkdir()
     folder.chmod(0o777)
-    for above in (tmp_path, *tmp_path.parents[:2]):
-        above.chmod(0o755)
+    for above in (tmp_path, *tmp_path.parents):
+        if above.stat().st_uid == os.getuid() and not above.stat().st_mode & 0o001:
+            above.chmod(0o755)
     (tmp_path / "canary").write_text("not for the job")
     (tmp_path / "canary").chmod(0o666)
     setup = _ENTER.format(walls=_FOLDER)

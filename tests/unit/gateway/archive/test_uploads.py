@@ -179,7 +179,7 @@ def test_a_store_that_fails_leaves_the_part_to_be_sent_again(house, item, monkey
     [
         (b"%PDF-1.7\nnothing follows", "REFUSED", "pdf", False),
         (b"\xff\xd8\xff\xe0 no picture", "REFUSED", "jpeg", False),
-        (b"PK\x03\x04 no archive", "READY", "unknown", False),
+        (b"PK\x03\x04 no archive", "REFUSED", "zip", False),
         ("一段文字".encode(), "READY", "text", False),
     ],
 )
