@@ -11,11 +11,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from gateway.errors import Invalid
 from gateway.oversight import alert_queries, watching
 from gateway.oversight.forms import ReasonForm
-from gateway.oversight.rules import ALERT
-from gateway.principal import Role
+from gateway.oversight.rules import ACKNOWLEDGERS, ALERT, WATCHERS, may_acknowledge
 from gateway.web.kit import access, actor, deps, flash_text, is_full, nav, now, page
-
-WATCHERS = frozenset({Role.AUD, Role.ADM, Role.SYS})
 
 
 def add_alert_pages(bp: Blueprint) -> None:
@@ -51,7 +48,8 @@ def alerts() -> Response:
 
 def _page(refused: tuple[str, ReasonForm] | None = None) -> Response:
     found = alert_queries.alert_page(deps(), _before(), actor=actor())
-    forms = {line.id: ReasonForm(formdata=None).at(line.id) for line in found.waiting}
+    answered = [line.id for line in found.waiting if may_acknowledge(actor(), line.rule)]
+    forms = {each: ReasonForm(formdata=None).at(each) for each in answered}
     if refused is not None and refused[0] in forms:
         forms[refused[0]] = refused[1].at(refused[0])
     status = 200 if refused is None else 422
@@ -66,7 +64,7 @@ def _before() -> datetime | None:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
-@access("staff", roles=WATCHERS)
+@access("staff", roles=ACKNOWLEDGERS)
 def acknowledge(alert_id: str) -> AnyResponse:
     """Puts the reader's name and note under an alert."""
     form = ReasonForm()

@@ -88,16 +88,23 @@ PARAMETER = Process(
     ),
 )
 
-_WATCHERS = frozenset({Role.AUD, Role.ADM, Role.SYS})
+WATCHERS = frozenset({Role.AUD, Role.ADM, Role.SYS})
+# An auditor writes nothing (policy.md §1, separation of duties 3): sees every alert, puts a name under none.
+ACKNOWLEDGERS = frozenset({Role.ADM, Role.SYS})
 
 
-def _within_view(step: Step) -> Refused | None:
-    return None if may_see(step.actor, step.row.rule) else NotAllowed()
+def _within_reach(step: Step) -> Refused | None:
+    return None if may_acknowledge(step.actor, step.row.rule) else NotAllowed()
 
 
 def may_see(actor: Actor, rule: str) -> bool:
     """Whether an alert of this rule is shown to the actor: a system administrator is told of the log and the clock only."""
     return actor.has(Role.AUD, Role.ADM) or (actor.has(Role.SYS) and rule in TECHNICAL)
+
+
+def may_acknowledge(actor: Actor, rule: str) -> bool:
+    """Whether the actor may put a name under an alert of this rule: one who answers alerts, and is shown this one."""
+    return actor.has(*ACKNOWLEDGERS) and may_see(actor, rule)
 
 
 ALERT = Process(
@@ -113,8 +120,8 @@ ALERT = Process(
             "acknowledge",
             "ACKNOWLEDGED",
             Text("确认告警", "Acknowledge"),
-            who=_WATCHERS,
-            guards=(_within_view,),
+            who=ACKNOWLEDGERS,
+            guards=(_within_reach,),
             reason=True,
             records=("rule",),
         ),

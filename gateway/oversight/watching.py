@@ -99,7 +99,8 @@ def _tell(session: Session, row: Alert, now: datetime) -> None:
 def acknowledge(deps: Deps, alert_id: str, note: str | None, *, actor: Actor, now: datetime) -> None:
     """Puts a name and a note (10 to 500 characters) under an alert; it is logged and nobody is told of it again.
 
-    Raises NotFound for one that the actor may not see, WrongState for one that is acknowledged already, Invalid for the note.
+    Raises NotFound for one that the actor may not see, NotAllowed for a reader who acknowledges none (the auditor), WrongState
+    for one that is acknowledged already, Invalid for the note.
     """
     with deps.job(actor, "alert.acknowledge", ("alert", alert_id), now) as session:
         row = locked(session, Alert, alert_id)

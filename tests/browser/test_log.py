@@ -1,4 +1,4 @@
-"""The auditor's day in a browser: searching, opening an entry, taking evidence away, acknowledging an alert."""
+"""The log in a browser: the auditor searches, opens an entry, takes evidence away, sees alerts; 行政部 acknowledges one."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _search(visit: Visit, **typed: str) -> None:
 
 @both
 @sizes
-def test_the_auditor_searches_opens_takes_away_and_acknowledges(
+def test_the_auditor_searches_opens_and_takes_away_and_the_office_acknowledges(
     collected: tuple[Shared, str], language: str, size: str, tmp_path: Path
 ) -> None:
     shared, number = collected
@@ -100,7 +100,14 @@ def test_the_auditor_searches_opens_takes_away_and_acknowledges(
     package = visit.save(visit.page.locator("a[href*='/log/evidence/copy/']"), tmp_path)
     with zipfile.ZipFile(package) as archive:
         assert {"report.pdf", "report.json", "log.jsonl", "checkpoint.txt"} <= set(archive.namelist())
-    _acknowledge(visit)
+    _alerts(visit)
+    section = visit.page.get_by_role("region", name=RULE_TEXT["refusals"](visit.language))
+    expect(section).to_be_visible()
+    expect(section.get_by_role("button")).to_have_count(0)
+    office = shared.portal.visit("adm", size=size, language=language)
+    office.go("/cases")
+    _alerts(office)
+    _acknowledge(office)
 
 
 def _verified(shared: Shared, exported: Path, folder: Path) -> None:
@@ -111,11 +118,14 @@ def _verified(shared: Shared, exported: Path, folder: Path) -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def _acknowledge(visit: Visit) -> None:
+def _alerts(visit: Visit) -> None:
     visit.link("查看告警").click()
     visit.heading("安全告警")
     _fits(visit)
-    _shot(visit, "alerts")
+    _shot(visit, f"alerts-{visit.name}")
+
+
+def _acknowledge(visit: Visit) -> None:
     section = visit.page.get_by_role("region", name=RULE_TEXT["refusals"](visit.language))
     visit.expects(r"console error: Failed to load resource.* 422 ")
     note = section.locator("textarea")
