@@ -157,7 +157,7 @@ def _seal_rows(evidence: bytes, signature: bytes, public_key: Ed25519PublicKey) 
 
 
 def _recipe() -> list[Json]:
-    """The steps use sha256sum, coreutils and OpenSSL 3 alone, so that nothing of the gateway need be trusted."""
+    """The steps use coreutils, OpenSSL 3 and poppler's pdfsig alone, so that nothing of the gateway need be trusted."""
     context = CONTEXT.decode().strip()
     return [
         "sha256sum agreement.pdf    # = PDF SHA-256",

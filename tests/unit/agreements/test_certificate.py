@@ -18,6 +18,7 @@ from agreements import certificate as module
 from agreements.certificate import LogReference, certificate, printable
 from agreements.errors import EvidenceError
 from agreements.evidence import Access, Event, canonical, key_id, sign
+from agreements.render import PLACES
 
 AT = datetime.datetime(2026, 11, 23, 6, 30, tzinfo=datetime.UTC)
 LOG = (LogReference("NDA_SIGNED", 41, "ab" * 32), LogReference("NDA_COUNTERSIGNED", 42, "cd" * 32))
@@ -150,7 +151,7 @@ def steps_on(page: bytes) -> list[str]:
         text = "\n".join(sheet.get_textpage().get_text_range() for sheet in document)
     finally:
         document.close()
-    starts = ("sha256sum", "(echo", "tail", "openssl")
+    starts = ("sha256sum", "pdfsig", "(echo", "tail", "openssl")
     return [line.strip() for line in text.splitlines() if line.startswith(starts)]
 
 
@@ -158,28 +159,49 @@ def test_the_recipe_on_the_page_is_the_one_that_is_tried_below(page):
     assert [squeezed(step) for step in steps_on(page)] == [squeezed(str(step)) for step in module._recipe()]
 
 
-def test_the_recipe_runs_in_a_shell_and_its_bytes_verify(tmp_path, evidence, key):
+def test_the_recipe_runs_in_a_shell_and_its_bytes_verify(tmp_path, evidence, key, shown, signed):
     """The last step is OpenSSL's; what the steps before it made is also verified by another library."""
-    pdf = b"%PDF the very bytes shown"
-    data = canonical(dataclasses.replace(evidence, pdf_sha256=hashlib.sha256(pdf).hexdigest()))
-    (tmp_path / "agreement.pdf").write_bytes(pdf)
+    data = canonical(dataclasses.replace(evidence, pdf_sha256=hashlib.sha256(shown).hexdigest()))
+    (tmp_path / "agreement.pdf").write_bytes(shown)
+    (tmp_path / "agreement-signed.pdf").write_bytes(signed)
     (tmp_path / "evidence.json").write_bytes(data)
     (tmp_path / "evidence.sig").write_bytes(sign(data, key))
     public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
     *making, checking = [str(step).replace("PUBLIC_KEY", public) for step in module._recipe()]
+    (reading,) = [step for step in making if step.startswith("pdfsig ")]
+    making.remove(reading)
     made = subprocess.run(
         ["bash", "-ec", "\n".join(making)], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert hashlib.sha256(pdf).hexdigest() in made.stdout
-    assert hashlib.sha256(data).hexdigest() in made.stdout
+    for content in (shown, signed, data):
+        assert hashlib.sha256(content).hexdigest() in made.stdout
     read = load_der_public_key((tmp_path / "key.der").read_bytes())
     assert isinstance(read, Ed25519PublicKey)
     read.verify((tmp_path / "raw.sig").read_bytes(), (tmp_path / "signed.bin").read_bytes())
+    if shutil.which("pdfsig"):
+        _sealed_by_the_recipe(reading, tmp_path, signed)
     if shutil.which("openssl"):
         checked = subprocess.run(["bash", "-ec", checking], cwd=tmp_path, capture_output=True, text=True)
         assert "Signature Verified Successfully" in checked.stdout
         (tmp_path / "signed.bin").write_bytes(b"x" + data)
         assert subprocess.run(["bash", "-ec", checking], cwd=tmp_path, capture_output=True).returncode != 0
+
+
+def _sealed_by_the_recipe(reading: str, folder: Path, signed: bytes) -> None:
+    """The recipe's step says of every signature what its comment promises, and no longer of a document changed since."""
+
+    def said() -> int:
+        done = subprocess.run(
+            ["bash", "-ec", reading], cwd=folder, capture_output=True, text=True, timeout=60
+        )
+        return done.stdout.count("Signature is Valid")
+
+    assert reading.endswith("# Signature is Valid")
+    assert said() == len(PLACES)
+    changed = bytearray(signed)
+    changed[len(changed) // 4] ^= 1
+    (folder / "agreement-signed.pdf").write_bytes(bytes(changed))
+    assert said() < len(PLACES)
 
 
 def test_the_format_s_page_gives_the_same_recipe():
