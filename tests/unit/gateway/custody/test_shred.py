@@ -167,3 +167,9 @@ def test_upkeep_finishes_what_was_begun(filled, monkeypatch):
         filled.keyring.key("item-1")
     rotate(filled)
     assert state(filled).state == "FINAL"
+
+
+def test_an_overdue_rotation_makes_nothing_final(filled, clock):
+    destroy(filled)
+    clock.advance(days=400)
+    assert (state(filled).state, state(filled).rotation) == ("PENDING", True)
