@@ -434,7 +434,7 @@ def works(production: World, minio: Any, postgres: Any, tmp_path: Path) -> Itera
             for kind in ("objects", "bundles", "evidence")
         }
         more = first.model_dump(
-            include={"storage", "s3_endpoint", "s3_access_key_file", "s3_secret_key_file"}
+            include={"storage", "s3_endpoint", "s3_access_key_file", "s3_secret_key_file", "s3_bucket_audit"}
         )
         settings = settings_at(
             tmp_path / f"empty-{next(count)}",

@@ -190,6 +190,15 @@ class Walk:
         self.opened, self.shut = self.opened + opened, self.shut + (not opened)
         assert not opened or any(self.governs(row) for row in self.rows()), self.done
 
+    def finish(self) -> None:
+        """Whatever happened on the way, an agreement signed by both sides opens the gate again."""
+        deps = self.world.deps
+        if deps.sealer is not None and deps.sealer.authority is not None:
+            self.authority()
+        self.world.agreement(classes=("F07", "F08"), purposes=("P01", "P03"))
+        self.judge()
+        assert self.opened, self.done
+
     def governs(self, row: Agreement) -> bool:
         """By the log alone: signed by the partner, countersigned, sealed, entered into force, not ended; in time; covering."""
         told = {x.event for x in self.world.leaves() if x.object_id == row.id}
@@ -214,6 +223,7 @@ def walks(scene: Scene, folder: Path, seeds: range, steps: int) -> None:
         walk = Walk(Scene(made, scene.share, list(scene.items)), seed)
         for _ in range(steps):
             walk.step()
+        walk.finish()
         opened, shut = opened + walk.opened, shut + walk.shut
         made.deps.database.close()
     # A gate that never opens would prove nothing.

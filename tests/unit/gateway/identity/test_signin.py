@@ -444,7 +444,7 @@ def test_a_planted_session_opens_nothing(staffed) -> None:
     world.whole(people[Role.GM].label)
     world.execute(
         "INSERT INTO login_session (id, token_hash, principal, created_at, seen_at, mfa_at, revoked_at, ip, agent, leaf, mac) "
-        "SELECT 'f' || substr(id, 2), ?, principal, created_at, seen_at, mfa_at, NULL, ip, agent, leaf, mac "
+        "SELECT 'x' || substr(id, 2), ?, principal, created_at, seen_at, mfa_at, NULL, ip, agent, leaf, mac "
         "FROM login_session LIMIT 1",
         sessions.token_hash("mine"),
     )
@@ -462,7 +462,7 @@ def test_a_planted_or_raised_role_opens_nothing(staffed) -> None:
     assert world.resolve(token) is not None
     world.execute(
         "INSERT INTO role_grant (id, account_id, role, state, proposed_by, confirmed_by, at, leaf, mac) "
-        "SELECT 'f' || substr(id, 2), ?, 'GM', state, proposed_by, confirmed_by, at, leaf, mac FROM role_grant LIMIT 1",
+        "SELECT 'x' || substr(id, 2), ?, 'GM', state, proposed_by, confirmed_by, at, leaf, mac FROM role_grant LIMIT 1",
         people[Role.SYS].id,
     )
     with pytest.raises(TamperedRow):
