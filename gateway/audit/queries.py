@@ -17,12 +17,11 @@ from gateway.audit.models import Checkpoint, Leaf
 from gateway.audit.rows import LogEntry, Row, entry_of, read, stored
 from gateway.audit.search import Search, in_order
 from gateway.audit.service import REFUSED, REFUSED_STRANGERS
+from gateway.registers.table import safe_cell
 
 MAX_PAGE = 200
 _BATCH = 500
 _PROOFS_A_READER = 2_000
-_FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
-_CONTROL = "\t\r\n\0"
 
 
 @dataclass(frozen=True)
@@ -220,9 +219,3 @@ def _csv_row(cells: Sequence[str]) -> bytes:
     out = io.StringIO()
     csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow([safe_cell(c) for c in cells])
     return out.getvalue().encode("utf-8")
-
-
-def safe_cell(text: str) -> str:
-    """The text for a spreadsheet cell: one that could be read as a formula begins with an apostrophe; NUL never stays."""
-    risky = text[:1] in set(_CONTROL) or text.lstrip()[:1] in set(_FORMULA)
-    return ("'" if risky and text else "") + text.replace("\0", "\ufffd")

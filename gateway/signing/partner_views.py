@@ -1,5 +1,7 @@
 """Pages of partners: their agreements, reading, signing, declining and ending one, the personal undertaking."""
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, redirect, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
@@ -133,39 +135,24 @@ def my_evidence(agreement_id: str) -> Response:
 
 @access("partner")
 def my_pledge() -> AnyResponse:
-    """The personal undertaking under each agreement in force."""
-    form = PledgeForm()
-    asked = form.agreement.data or ""
-    if pages.done(
-        form,
-        lambda: service.accept_pledge(
-            deps(), asked, consent=bool(form.consent.data), actor=actor(), now=now()
-        ),
-    ):
-        flash_text(_("个人承诺已接受。"))
-        return redirect(url_for("signing.my_pledge"))
-    return _undertakings(form, asked)
-
-
-def _undertakings(form: PledgeForm, asked: str) -> Response:
-    rows = queries.own_pledges(deps(), actor=actor(), now=now())
-    terms = queries.own_terms(deps(), actor=actor())
-    return page(
-        "signing/my_pledge.html", rows=rows, terms=terms, form=form, asked=asked, status=pages.status(form)
-    )
+    """The personal undertaking under each agreement in force, and the terms of use."""
+    return _undertake(service.accept_pledge, _("个人承诺已接受。"))
 
 
 @access("partner")
 def my_terms() -> AnyResponse:
     """Accepts the terms of use."""
+    return _undertake(service.accept_terms, _("使用条款已接受。"))
+
+
+def _undertake(accept: Callable[..., None], said: str) -> AnyResponse:
     form = PledgeForm()
-    asked = form.agreement.data or ""
-    if pages.done(
-        form,
-        lambda: service.accept_terms(
-            deps(), asked, consent=bool(form.consent.data), actor=actor(), now=now()
-        ),
-    ):
-        flash_text(_("使用条款已接受。"))
+    asked, consent = form.agreement.data or "", bool(form.consent.data)
+    if pages.done(form, lambda: accept(deps(), asked, consent=consent, actor=actor(), now=now())):
+        flash_text(said)
         return redirect(url_for("signing.my_pledge"))
-    return _undertakings(form, asked)
+    rows = queries.own_pledges(deps(), actor=actor(), now=now())
+    terms = queries.own_terms(deps(), actor=actor())
+    return page(
+        "signing/my_pledge.html", rows=rows, terms=terms, form=form, asked=asked, status=pages.status(form)
+    )
